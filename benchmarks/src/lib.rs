@@ -1,0 +1,1 @@
+//! Measurements of gs beside its peers.

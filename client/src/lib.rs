@@ -1,0 +1,1 @@
+//! The front-end library of gs: sessions out of shared memory, backed by a relay.

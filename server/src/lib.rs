@@ -1,0 +1,1 @@
+//! The gs server: relay, sibling and relief nodes of a family of session caches that speak the Redis protocol.
