@@ -1,1 +1,5 @@
 //! The front-end library of gs: sessions out of shared memory, backed by a relay.
+
+pub mod clock;
+pub mod hashed;
+pub mod tls;
