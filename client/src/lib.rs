@@ -2,4 +2,5 @@
 
 pub mod clock;
 pub mod hashed;
+pub mod link;
 pub mod tls;

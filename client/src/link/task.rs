@@ -1,0 +1,245 @@
+//! The task behind a link: connects, carries calls, reconnects.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use gs_resp::Reply;
+use rand::Rng;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::{CLOSED, CONNECTING, Call, DOWN, LinkError, Shared, ToTask, UP, Wire};
+
+/// Unwritten bytes beyond which no further call is taken in until the peer reads.
+const BACKLOG_BYTES_MAX: usize = 1 << 20;
+
+/// Why a connection is no more.
+enum Ended {
+    /// The owner is done with the link.
+    Closed,
+    /// The connection failed; try again.
+    Broken(LinkError),
+}
+
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    mut inbox: mpsc::UnboundedReceiver<ToTask>,
+    up: watch::Sender<bool>,
+) {
+    let mut pause = shared.config.reconnect_min;
+    loop {
+        match connect(&shared, &mut inbox).await {
+            Attempt::Closed => return,
+            Attempt::Failed(error, waiting) => {
+                set_state(&shared, DOWN);
+                note(&shared, &error);
+                for call in waiting {
+                    finish(call, Err(LinkError::Down));
+                }
+                if refuse_for(jittered(pause), &mut inbox).await {
+                    return;
+                }
+                pause = (pause * 2).min(shared.config.reconnect_max);
+            }
+            Attempt::Connected(wire, waiting) => {
+                pause = shared.config.reconnect_min;
+                shared.connections.fetch_add(1, Ordering::AcqRel);
+                set_state(&shared, UP);
+                // Nobody listening is no error.
+                let _ = up.send(true);
+                let ended = Carrier::new(wire, &shared).carry(waiting, &mut inbox).await;
+                let _ = up.send(false);
+                let Ended::Broken(error) = ended else { return };
+                set_state(&shared, CONNECTING);
+                note(&shared, &error);
+                // A peer that accepts and hangs up at once must not be dialled in a tight loop; calls wait meanwhile.
+                tokio::time::sleep(jittered(pause)).await;
+            }
+        }
+    }
+}
+
+enum Attempt {
+    Connected(Wire, Vec<Call>),
+    Failed(LinkError, Vec<Call>),
+    Closed,
+}
+
+/// One attempt to connect. Calls that come in meanwhile are kept for the connection.
+async fn connect(shared: &Shared, inbox: &mut mpsc::UnboundedReceiver<ToTask>) -> Attempt {
+    let mut waiting = Vec::new();
+    let connecting = Wire::connect(&shared.config);
+    tokio::pin!(connecting);
+    loop {
+        tokio::select! {
+            result = &mut connecting => return match result {
+                Ok((wire, _)) => Attempt::Connected(wire, waiting),
+                Err(error) => Attempt::Failed(error, waiting),
+            },
+            message = inbox.recv() => match message {
+                Some(ToTask::Call(call)) => waiting.push(call),
+                Some(ToTask::Close) | None => {
+                    waiting.into_iter().for_each(|call| finish(call, Err(LinkError::Closed)));
+                    return Attempt::Closed;
+                }
+            },
+        }
+    }
+}
+
+/// Refuses calls for the length of the pause; true when the link was closed.
+async fn refuse_for(pause: Duration, inbox: &mut mpsc::UnboundedReceiver<ToTask>) -> bool {
+    let end = tokio::time::sleep(pause);
+    tokio::pin!(end);
+    loop {
+        tokio::select! {
+            () = &mut end => return false,
+            message = inbox.recv() => match message {
+                Some(ToTask::Call(call)) => finish(call, Err(LinkError::Down)),
+                Some(ToTask::Close) | None => return true,
+            },
+        }
+    }
+}
+
+/// A standing connection with the calls that wait for its replies.
+struct Carrier<'a> {
+    wire: Wire,
+    waiting: VecDeque<Call>,
+    last_read: Instant,
+    patience: Duration,
+    shared: &'a Shared,
+}
+
+impl<'a> Carrier<'a> {
+    fn new(wire: Wire, shared: &'a Shared) -> Self {
+        let patience = shared.config.call_timeout;
+        Self {
+            wire,
+            waiting: VecDeque::new(),
+            last_read: Instant::now(),
+            patience,
+            shared,
+        }
+    }
+
+    async fn carry(mut self, first: Vec<Call>, inbox: &mut mpsc::UnboundedReceiver<ToTask>) -> Ended {
+        first.into_iter().for_each(|call| self.accept(call));
+        let ended = self.carry_until_end(inbox).await;
+        let error = match &ended {
+            Ended::Closed => LinkError::Closed,
+            Ended::Broken(_) => LinkError::Lost,
+        };
+        for call in self.waiting {
+            finish(call, Err(error.clone()));
+        }
+        ended
+    }
+
+    async fn carry_until_end(&mut self, inbox: &mut mpsc::UnboundedReceiver<ToTask>) -> Ended {
+        let mut check = tokio::time::interval(self.patience.max(Duration::from_millis(2)) / 2);
+        check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let open = self.wire.backlog() < BACKLOG_BYTES_MAX;
+            tokio::select! {
+                message = inbox.recv(), if open => match message {
+                    Some(ToTask::Call(call)) => self.accept(call),
+                    Some(ToTask::Close) | None => return Ended::Closed,
+                },
+                turned = self.wire.turn() => {
+                    if let Err(error) = turned.and_then(|()| self.deliver()) {
+                        return Ended::Broken(error);
+                    }
+                }
+                _ = check.tick() => {
+                    if self.stuck() {
+                        return Ended::Broken(LinkError::Timeout);
+                    }
+                }
+            }
+            if self.shared.state.load(Ordering::Acquire) == CLOSED {
+                return Ended::Closed;
+            }
+            // All that is there already goes into the same write.
+            while self.wire.backlog() < BACKLOG_BYTES_MAX {
+                match inbox.try_recv() {
+                    Ok(ToTask::Call(call)) => self.accept(call),
+                    Ok(ToTask::Close) => return Ended::Closed,
+                    Err(_) => break,
+                }
+            }
+        }
+    }
+
+    fn accept(&mut self, call: Call) {
+        // Nobody waits for it any more and it was not sent yet: better it never happens.
+        if call.answer.is_closed() {
+            return;
+        }
+        self.wire.send(&call.bytes);
+        if call.wanted == 0 {
+            finish(call, Ok(()));
+        } else {
+            self.waiting.push_back(call);
+        }
+    }
+
+    fn deliver(&mut self) -> Result<(), LinkError> {
+        while let Some(reply) = self.wire.take()? {
+            self.last_read = Instant::now();
+            if matches!(reply, Reply::Push(_)) {
+                continue;
+            }
+            let Some(call) = self.waiting.front_mut() else {
+                return Err(LinkError::Protocol("the peer answered what nobody asked".into()));
+            };
+            call.got.push(reply);
+            if call.got.len() == call.wanted
+                && let Some(call) = self.waiting.pop_front()
+            {
+                finish(call, Ok(()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the oldest call is overdue and the peer has been silent all the while: a half-open connection, or a
+    /// peer that hangs. One slow command of a peer that goes on talking is not that.
+    fn stuck(&self) -> bool {
+        let now = Instant::now();
+        self.waiting.front().is_some_and(|call| call.deadline <= now)
+            && now.duration_since(self.last_read) >= self.patience
+    }
+}
+
+/// Answers a call. The caller may have gone; then nobody misses the answer.
+fn finish(call: Call, result: Result<(), LinkError>) {
+    let Call { got, answer, .. } = call;
+    let _ = answer.send(result.map(|()| got));
+}
+
+fn note(shared: &Shared, error: &LinkError) {
+    let text = error.to_string();
+    let mut last = shared.last_error.lock();
+    // A peer that is away for an hour is one line in the log, not a line per attempt.
+    if last.as_ref() != Some(&text) {
+        tracing::warn!(peer = %shared.config.addr, "link: {text}");
+    }
+    *last = Some(text);
+}
+
+/// Changes the state unless the owner closed the link meanwhile.
+fn set_state(shared: &Shared, state: u8) {
+    let _ = shared
+        .state
+        .fetch_update(Ordering::AcqRel, Ordering::Acquire, |old| {
+            (old != CLOSED).then_some(state)
+        });
+}
+
+/// Between half and all of the pause, so that the peers of a restarted node do not all come at once.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(rand::rng().random_range(0.5..=1.0))
+}
