@@ -1,0 +1,136 @@
+//! Where gs is meant to answer otherwise than Redis 7.0, each with its reason.
+
+use super::{Answer, Call};
+use gs_tests::wire::Value;
+
+/// One wanted difference.
+struct Wanted {
+    /// The command (and subcommand), lower case.
+    command: &'static str,
+    /// Why.
+    #[allow(dead_code, reason = "read by people")]
+    reason: &'static str,
+    /// What must still agree.
+    judge: fn(&Answer, &Answer) -> bool,
+}
+
+const WANTED: &[Wanted] = &[
+    Wanted {
+        command: "hello",
+        reason: "our own version and connection ids; the fields and their order are Redis's",
+        judge: same_fields,
+    },
+    Wanted {
+        command: "client id",
+        reason: "ids are counted per server",
+        judge: same_shape,
+    },
+    Wanted {
+        command: "info",
+        reason: "our own figures, in Redis's form",
+        judge: same_shape,
+    },
+    Wanted {
+        command: "pttl",
+        reason: "the two servers are not asked in the same millisecond",
+        judge: near,
+    },
+    Wanted {
+        command: "scan",
+        reason: "an order of our own; the cursor is opaque",
+        judge: same_members,
+    },
+    Wanted {
+        command: "keys",
+        reason: "an order of our own",
+        judge: same_members,
+    },
+    Wanted {
+        command: "pubsub channels",
+        reason: "an order of our own",
+        judge: same_members,
+    },
+    Wanted {
+        command: "randomkey",
+        reason: "random",
+        judge: same_shape,
+    },
+    Wanted {
+        command: "config get",
+        reason: "our own values and an order of our own",
+        judge: same_names,
+    },
+];
+
+/// True if the difference between the two answers is a wanted one.
+pub(crate) fn differs(call: &Call, theirs: &Answer, mine: &Answer) -> bool {
+    let Call::Words(words) = call else { return false };
+    let lower = |n: usize| {
+        words
+            .get(n)
+            .map(|w| String::from_utf8_lossy(w).to_ascii_lowercase())
+            .unwrap_or_default()
+    };
+    let (one, two) = (lower(0), format!("{} {}", lower(0), lower(1)));
+    let wanted = WANTED.iter().find(|w| w.command == one || w.command == two);
+    wanted.is_some_and(|w| theirs.closed == mine.closed && (w.judge)(theirs, mine))
+}
+
+fn kind(value: &Value) -> std::mem::Discriminant<Value> {
+    std::mem::discriminant(value)
+}
+
+fn same_shape(theirs: &Answer, mine: &Answer) -> bool {
+    let failed = |a: &Answer| a.values.iter().any(|v| matches!(v, Value::Error(_)));
+    let kinds = |a: &Answer| a.values.iter().map(kind).collect::<Vec<_>>();
+    // Two errors with different texts are never wanted.
+    !failed(theirs) && !failed(mine) && kinds(theirs) == kinds(mine)
+}
+
+fn names(answer: &Answer) -> Option<Vec<String>> {
+    match answer.values.first()? {
+        Value::Map(pairs) => Some(pairs.iter().map(|(key, _)| key.text()).collect()),
+        Value::Array(items) => Some(items.chunks(2).map(|pair| pair[0].text()).collect()),
+        _ => None,
+    }
+}
+
+fn same_fields(theirs: &Answer, mine: &Answer) -> bool {
+    same_shape(theirs, mine) && names(theirs) == names(mine)
+}
+
+fn same_names(theirs: &Answer, mine: &Answer) -> bool {
+    let sorted = |a: &Answer| {
+        let mut names = names(a)?;
+        names.sort();
+        Some(names)
+    };
+    same_shape(theirs, mine) && sorted(theirs) == sorted(mine)
+}
+
+fn near(theirs: &Answer, mine: &Answer) -> bool {
+    match (theirs.values.as_slice(), mine.values.as_slice()) {
+        ([Value::Int(a)], [Value::Int(b)]) => *a > 0 && *b > 0 && a.abs_diff(*b) < 5_000,
+        _ => false,
+    }
+}
+
+/// The same strings at any depth, in any order, cursors apart.
+fn same_members(theirs: &Answer, mine: &Answer) -> bool {
+    fn members(value: &Value) -> Vec<String> {
+        match value {
+            // SCAN: cursor and page
+            Value::Array(items) if items.len() == 2 && matches!(items[1], Value::Array(_)) => {
+                members(&items[1])
+            }
+            Value::Array(items) | Value::Set(items) => items.iter().map(Value::flat).collect(),
+            other => vec![other.flat()],
+        }
+    }
+    let sorted = |a: &Answer| {
+        let mut all: Vec<_> = a.values.iter().flat_map(members).collect();
+        all.sort();
+        all
+    };
+    same_shape(theirs, mine) && sorted(theirs) == sorted(mine)
+}
