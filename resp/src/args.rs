@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(owned.as_args().skip(1).name(), b"b");
         assert_eq!(owned.as_args().take(9).len(), 2);
         assert_eq!(OwnedArgs::default().as_args().name(), b"");
-        assert_eq!(owned.as_args().iter().rev().next(), Some(&b"b"[..]));
+        assert_eq!(owned.as_args().iter().next_back(), Some(&b"b"[..]));
     }
 
     #[test]

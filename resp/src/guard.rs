@@ -150,8 +150,8 @@ impl ReplyGuard {
 
     fn open(&mut self, kind: Aggregate, children: usize) -> Result<(), GuardError> {
         // An attribute stands before a value and does not take its place: it needs that value as well.
-        let children = children + usize::from(kind == Aggregate::Attribute);
-        self.elements += children;
+        let children = children.saturating_add(usize::from(kind == Aggregate::Attribute));
+        self.elements = self.elements.saturating_add(children);
         if self.elements > self.limits.elements_max {
             return Err(GuardError::TooManyElements);
         }

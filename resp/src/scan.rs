@@ -92,10 +92,10 @@ fn bulk(
         return Err(GuardError::BulkTooLong);
     }
     // Checked here, not only when the bytes are there: the caller need not read what will be refused.
-    if start.saturating_add(len) > limits.reply_bytes_max {
-        return Err(GuardError::ReplyTooLong);
-    }
-    let end = start + len;
+    let end = start
+        .checked_add(len)
+        .filter(|end| *end <= limits.reply_bytes_max.min(usize::MAX - 2));
+    let end = end.ok_or(GuardError::ReplyTooLong)?;
     match buf.get(end..end + 2) {
         None => Ok(None),
         Some(b"\r\n") => Ok(Some(Item::Scalar { end: end + 2 })),
