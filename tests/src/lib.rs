@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod http;
 pub mod node;
 pub mod oracle;
+pub mod peek;
 pub mod peers;
 pub mod ports;
 pub mod proxy;
