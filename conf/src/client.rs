@@ -43,7 +43,7 @@ group! {
         name: String = row(Kind::Name, "front");
         /// Bytes of a block; a record takes one or more. A multiple of 8.
         block_bytes: u32 = row(Kind::Integer { min: 128, max: 4096 }, "256");
-        /// Largest value that is kept on this machine; larger ones are fetched each time.
+        /// Largest value that is kept on this machine; larger ones are fetched each time. Unless set, at most a quarter of the section.
         value_bytes_max: u32 = row(Kind::Bytes { min: 1024, max: 16 * MIB - 1 }, "1mb");
     }
 }

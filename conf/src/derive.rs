@@ -51,6 +51,14 @@ impl Config {
         }
     }
 
+    /// The capacity of every section that this process makes.
+    pub(crate) fn capacities(&self) -> Vec<u64> {
+        match self.role {
+            Role::Family => vec![self.capacity, self.expansion_capacity, self.aging_capacity],
+            _ => vec![self.capacity],
+        }
+    }
+
     /// The password that links present: their own, else this node's.
     #[must_use]
     pub fn link_password(&self) -> &str {
@@ -78,7 +86,7 @@ impl Config {
         // Loading always leaves a last path with prefix ""; a list emptied by hand still gets an answer.
         self.paths
             .last()
-            .unwrap_or_else(|| EVERYTHING.get_or_init(crate::load::default_path))
+            .unwrap_or_else(|| EVERYTHING.get_or_init(crate::defaults::default_path))
     }
 
     /// The aging parameters as the policies take them.

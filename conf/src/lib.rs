@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod defaults;
 mod derive;
 mod error;
 mod layers;

@@ -110,7 +110,7 @@ pub fn check(path: &Path) -> Result<Checked, Errors> {
     Ok(Checked::Node(Box::new(loaded)))
 }
 
-fn finish<T>(config: T, notes: Vec<String>, errors: Vec<ConfError>) -> Result<Loaded<T>, Errors> {
+pub(crate) fn finish<T>(config: T, notes: Vec<String>, errors: Vec<ConfError>) -> Result<Loaded<T>, Errors> {
     if errors.is_empty() {
         Ok(Loaded { config, notes })
     } else {
@@ -282,7 +282,7 @@ fn resolve(table: &Table, role: Role, judged: &Judged) -> BTreeMap<&'static str,
     values
 }
 
-fn build_node(table: &Table, judged: &Judged, errors: &mut Vec<ConfError>) -> Config {
+pub(crate) fn build_node(table: &Table, judged: &Judged, errors: &mut Vec<ConfError>) -> Config {
     let role = judged
         .values
         .get("role")
@@ -291,7 +291,7 @@ fn build_node(table: &Table, judged: &Judged, errors: &mut Vec<ConfError>) -> Co
     let resolved = resolve(table, role, judged);
     let values = Values(&resolved);
     let paths = build_paths(&resolved, judged);
-    let config = Config::build(
+    let mut config = Config::build(
         &values,
         Section::build(&values),
         Aging::build(&values),
@@ -304,16 +304,28 @@ fn build_node(table: &Table, judged: &Judged, errors: &mut Vec<ConfError>) -> Co
         Log::build(&values),
         paths,
     );
+    if !judged.values.contains_key("section.value_bytes_max") {
+        let fits = config.capacities().into_iter().min().unwrap_or(config.capacity) / 4;
+        lower(&mut config.section.value_bytes_max, fits);
+    }
     errors.extend(rules::node(&config, &|key| judged.refused.contains(key)));
     config
 }
 
-fn build_client(table: &Table, judged: &Judged, errors: &mut Vec<ConfError>) -> ClientConfig {
+pub(crate) fn build_client(table: &Table, judged: &Judged, errors: &mut Vec<ConfError>) -> ClientConfig {
     let resolved = resolve(table, Role::Family, judged);
     let values = Values(&resolved);
-    let config = ClientConfig::build(&values, ClientSection::build(&values), Link::build(&values));
+    let mut config = ClientConfig::build(&values, ClientSection::build(&values), Link::build(&values));
+    if !judged.values.contains_key("section.value_bytes_max") {
+        lower(&mut config.section.value_bytes_max, config.capacity / 4);
+    }
     errors.extend(rules::client(&config, &|key| judged.refused.contains(key)));
     config
+}
+
+/// A small section lowers the default of the largest value; one that was asked for is judged instead.
+fn lower(value_bytes_max: &mut u32, fits: u64) {
+    *value_bytes_max = u32::try_from(fits).map_or(*value_bytes_max, |fits| fits.min(*value_bytes_max));
 }
 
 /// Every path that was named, each over the defaults of a path, and `auths` for the rest of the keys unless another
@@ -345,64 +357,3 @@ fn build_paths(defaults: &BTreeMap<&'static str, Value>, judged: &Judged) -> Vec
 
 /// The name of the path of keys that no other path takes, unless the configuration names another.
 pub(crate) const DEFAULT_PATH: &str = "auths";
-
-/// The path of all keys, as it is when nothing is configured.
-pub(crate) fn default_path() -> PathConfig {
-    let defaults = Table::node().defaults(Role::Family);
-    PathConfig::build(&Values(&defaults), DEFAULT_PATH.to_owned())
-}
-
-impl Default for Config {
-    /// The family, as `gs-server` without arguments runs it.
-    fn default() -> Config {
-        Config::of_role(Role::Family)
-    }
-}
-
-impl Config {
-    /// A role with nothing configured.
-    #[must_use]
-    pub fn of_role(role: Role) -> Config {
-        let said = [("role".to_owned(), role.word().to_owned())];
-        let table = Table::node();
-        let mut errors = Vec::new();
-        let judged = judge(&table, &layers::pairs(&said, &Origin::Default), &mut errors);
-        build_node(&table, &judged, &mut errors)
-    }
-}
-
-impl Default for ClientConfig {
-    fn default() -> ClientConfig {
-        let (table, mut errors) = (Table::client(), Vec::new());
-        let judged = judge(&table, &[], &mut errors);
-        build_client(&table, &judged, &mut errors)
-    }
-}
-
-/// A translated ancestor's configuration, with nothing over it.
-pub(crate) fn finish_legacy_node(translated: legacy::Translated) -> Result<Loaded, Errors> {
-    let (table, mut errors) = (Table::node(), Vec::new());
-    let judged = judge(
-        &table,
-        &layers::pairs(&translated.pairs, &legacy_origin()),
-        &mut errors,
-    );
-    let config = build_node(&table, &judged, &mut errors);
-    finish(config, translated.notes, errors)
-}
-
-/// The same for a front end's.
-pub(crate) fn finish_legacy_client(translated: legacy::Translated) -> Result<Loaded<ClientConfig>, Errors> {
-    let (table, mut errors) = (Table::client(), Vec::new());
-    let judged = judge(
-        &table,
-        &layers::pairs(&translated.pairs, &legacy_origin()),
-        &mut errors,
-    );
-    let config = build_client(&table, &judged, &mut errors);
-    finish(config, translated.notes, errors)
-}
-
-fn legacy_origin() -> Origin {
-    Origin::File("the configuration".to_owned())
-}

@@ -109,7 +109,7 @@ group! {
         name: String = row(Kind::Text, "");
         /// Bytes of a block; a record takes one or more. A multiple of 8.
         block_bytes: u32 = row(Kind::Integer { min: 128, max: 4096 }, "256");
-        /// Largest value, in bytes; a larger one is refused, never cut.
+        /// Largest value, in bytes; a larger one is refused, never cut. Unless set, at most a quarter of the section.
         value_bytes_max: u32 = row(Kind::Bytes { min: 1024, max: 16 * MIB - 1 }, "1mb").redis(alias("proto-max-bulk-len"));
         /// Where the section lives.
         backing: Backing = row(Kind::Choice(Backing::WORDS), "shm");

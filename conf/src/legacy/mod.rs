@@ -5,6 +5,8 @@
 //! [`FIELDS`]: honoured by an option of ours, or named as having no meaning here. Nothing is refused as unknown.
 
 mod fields;
+mod net;
+mod out;
 mod text;
 mod translate;
 
@@ -13,8 +15,9 @@ use std::path::Path;
 pub use fields::{FIELDS, Field, Meaning};
 
 use crate::client::ClientConfig;
+use crate::defaults::{finish_legacy_client, finish_legacy_node};
 use crate::error::Errors;
-use crate::load::{Loaded, finish_legacy_client, finish_legacy_node};
+use crate::load::Loaded;
 use crate::options::Config;
 
 /// A file in our keys.

@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use super::Translated;
 use super::fields::{Meaning, field_of};
+use super::net::{child, dial_tls, endpoint, listen, listen_tls_of_relief};
+use super::out::{Out, number, plain, text, truth};
 use crate::value::is_name;
 use crate::words::Role;
 
@@ -23,35 +25,6 @@ const GROUPS: &[&str] = &[
 /// What a record carries beside its value: the header, and room for the key.
 const RECORD_EXTRA: u64 = 128;
 
-struct Out {
-    pairs: Vec<(String, String)>,
-    notes: Vec<String>,
-}
-
-impl Out {
-    fn set(&mut self, key: &str, value: impl ToString) {
-        self.pairs.push((key.to_owned(), value.to_string()));
-    }
-
-    fn note(&mut self, text: impl Into<String>) {
-        let text = text.into();
-        if !self.notes.contains(&text) {
-            self.notes.push(text);
-        }
-    }
-
-    /// A number within what the option takes; one beyond is brought to the end of the range, and that is noted.
-    fn set_within(&mut self, field: &str, key: &str, value: u64, min: u64, max: u64) {
-        let within = value.clamp(min, max);
-        if within != value {
-            self.note(format!(
-                "{field}: {value} is beyond what {key} takes: {within} it is"
-            ));
-        }
-        self.set(key, within);
-    }
-}
-
 pub(super) fn node(top: &Value, notes: Vec<String>, directory: Option<&Path>) -> Translated {
     let mut out = Out {
         pairs: Vec::new(),
@@ -68,6 +41,7 @@ pub(super) fn node(top: &Value, notes: Vec<String>, directory: Option<&Path>) ->
         let sibling = endpoint(net, 7880, &mut out);
         out.set("sibling", sibling);
         dial_tls(net, &mut out);
+        listen_tls_of_relief(net, role, &mut out);
     } else {
         listen(net, &mut out);
     }
@@ -177,93 +151,6 @@ fn cache(top: &Value) -> Option<&Value> {
         .or_else(below_path)
 }
 
-fn listen(net: &Value, out: &mut Out) {
-    if let Some(port) = number(net, "port") {
-        out.set("port", port);
-    }
-    match text(net, "address") {
-        None => {}
-        Some("localhost") => out.set("bind", "127.0.0.1"),
-        Some(address) if address.is_empty() || address.contains(char::is_whitespace) => {
-            out.note(format!(
-                "address: {address:?} is no address: listening on 127.0.0.1"
-            ));
-        }
-        Some(address) => out.set("bind", address),
-    }
-    let Some(tls) = net
-        .get("tls")
-        .filter(|tls| tls.as_object().is_some_and(|fields| !fields.is_empty()))
-    else {
-        return;
-    };
-    // The ancestors' one port spoke TLS where keys were given; so does ours, and no plain one is opened.
-    let default = if truth(net.get("half_edge")) == Some(true) {
-        7880
-    } else {
-        7878
-    };
-    out.set("tls.port", number(net, "port").unwrap_or(default));
-    for (field, key) in [("server_cert", "tls.cert"), ("server_key", "tls.key")] {
-        if let Some(file) = text(tls, field) {
-            out.set(key, file);
-        }
-    }
-    if let Some(file) = text(tls, "client_cert") {
-        out.set("tls.ca", file);
-        out.set("tls.client_auth", "optional");
-        out.note(
-            "tls.client_cert: clients that present a certificate must be signed by it; none is fine too",
-        );
-    }
-    dial_tls(net, out);
-}
-
-/// TLS of links: the other side's certificate is what is trusted.
-fn dial_tls(net: &Value, out: &mut Out) {
-    let Some(tls) = net
-        .get("tls")
-        .filter(|tls| tls.as_object().is_some_and(|fields| !fields.is_empty()))
-    else {
-        return;
-    };
-    out.set("link.tls", true);
-    if let Some(file) = text(tls, "server_cert") {
-        out.set("link.ca", file);
-    }
-    match (text(tls, "client_cert"), text(tls, "client_key")) {
-        (Some(cert), Some(key)) => {
-            out.set("link.cert", cert);
-            out.set("link.key", key);
-        }
-        (Some(_), None) => {
-            out.note("tls.client_cert: a link cannot present it without client_key, so it presents none");
-        }
-        _ => {}
-    }
-}
-
-/// `HOST:PORT` to dial.
-fn endpoint(net: &Value, default_port: u64, out: &mut Out) -> String {
-    let port = number(net, "port").unwrap_or_else(|| {
-        out.note(format!("port: not given; {default_port} it is"));
-        default_port
-    });
-    let host = match text(net, "address") {
-        None => "127.0.0.1",
-        Some(host) if host.is_empty() || host.contains(char::is_whitespace) => {
-            out.note(format!("address: {host:?} is no address: dialling 127.0.0.1"));
-            "127.0.0.1"
-        }
-        Some(host) => host,
-    };
-    if host.contains(':') && !host.starts_with('[') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
-    }
-}
-
 /// Where the section is, and how large.
 fn section(cache: Option<&Value>, plain_name: &str, out: &mut Out) {
     let Some(cache) = cache else { return };
@@ -299,9 +186,6 @@ fn section(cache: Option<&Value>, plain_name: &str, out: &mut Out) {
         let bytes = count.saturating_mul(record).saturating_mul(5) / 4;
         let bytes = bytes.saturating_add(2 << 20);
         out.set_within("el_count", "capacity", bytes, 4 << 20, 64 << 40);
-        if bytes / 2 < 1 << 20 {
-            out.set("section.value_bytes_max", "512kb");
-        }
     }
 }
 
@@ -390,36 +274,6 @@ fn path_name(name: &str, out: &mut Out) -> Option<String> {
     None
 }
 
-/// The sibling that the relay starts: ours, with the port of the ancestor's file where that can be read.
-fn child(top: &Value, directory: Option<&Path>, out: &mut Out) {
-    out.set("sibling_mode", "child");
-    let named = || {
-        let at_paths = top.get("path_types").and_then(Value::as_object);
-        let below = at_paths
-            .into_iter()
-            .flat_map(|paths| paths.values())
-            .find_map(|path| path.get("relay"));
-        let process = below.or_else(|| top.get("relay"))?.get("proc_name")?;
-        process.as_array()?.last()?.as_str()
-    };
-    let Some(file) = named() else { return };
-    let port = directory
-        .and_then(|directory| std::fs::read_to_string(directory.join(file)).ok())
-        .and_then(|text| super::text::parse(&text).ok())
-        .and_then(|(sibling, _)| number(&sibling, "port"));
-    match port {
-        Some(port) => {
-            out.note(format!(
-                "proc_name: the relay starts its sibling itself; of {file} the port {port} is used"
-            ));
-            out.set("sibling_port", port);
-        }
-        None => out.note(format!(
-            "proc_name: the relay starts its sibling itself, on sibling_port; {file} was not read"
-        )),
-    }
-}
-
 /// One line for every field that is there and means nothing here, and for every name that no ancestor knew.
 fn unheard(value: &Value, path: &str, parent: &str, out: &mut Out) {
     if let Value::Array(items) = value {
@@ -447,47 +301,6 @@ fn unheard(value: &Value, path: &str, parent: &str, out: &mut Out) {
             Some(Meaning::NoMeaning(reason)) => out.note(format!("{here}: no meaning here: {reason}")),
             None => out.note(format!("{here}: not a field of the ancestors, ignored")),
         }
-    }
-}
-
-fn text<'a>(part: &'a Value, field: &str) -> Option<&'a str> {
-    part.get(field)?.as_str()
-}
-
-/// A whole number, also where it is written as text.
-fn number(part: &Value, field: &str) -> Option<u64> {
-    match part.get(field)? {
-        Value::String(text) => text.trim().parse().ok(),
-        // The parser may hold a whole number as a float.
-        other => other.as_u64().or_else(|| {
-            other
-                .as_f64()
-                .filter(|f| *f >= 0.0 && f.fract() == 0.0)
-                .map(|f| f as u64)
-        }),
-    }
-}
-
-fn truth(value: Option<&Value>) -> Option<bool> {
-    match value? {
-        Value::Bool(flag) => Some(*flag),
-        Value::String(text) => match text.as_str() {
-            "true" => Some(true),
-            "false" => Some(false),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number
-            .as_f64()
-            .filter(|f| f.fract() == 0.0 && *f >= 0.0)
-            .map_or_else(|| number.to_string(), |f| format!("{f:.0}")),
-        other => other.to_string(),
     }
 }
 
