@@ -54,6 +54,12 @@ impl Spec {
         self
     }
 
+    /// Uses another directory: a sibling shares its relay's.
+    pub fn in_dir(mut self, dir: &Path) -> Spec {
+        self.dir = dir.to_path_buf();
+        self
+    }
+
     /// Waits only for these roles to be ready, not for the usual ones.
     pub fn ready(mut self, roles: &[&'static str]) -> Spec {
         self.ready = roles.to_vec();
@@ -246,7 +252,7 @@ impl Node {
 
     /// Everything the process wrote, for a failing test.
     pub fn story(&self) -> String {
-        let log = std::fs::read(log_path(&self.spec.dir)).unwrap_or_default();
+        let log = std::fs::read(log_path(&self.spec)).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<_> = log.lines().collect();
         let tail = lines[lines.len().saturating_sub(60)..].join("\n");
@@ -303,16 +309,17 @@ fn pid_of(child: &Child) -> Pid {
     Pid::from_raw(child.id() as i32).expect("a child has a positive pid")
 }
 
-fn log_path(dir: &Path) -> PathBuf {
-    // Beside the directory, not in it: the directory is the product's.
-    dir.with_extension("stderr")
+fn log_path(spec: &Spec) -> PathBuf {
+    // Beside the directory, not in it: the directory is the product's. By role, because a sibling may
+    // share its relay's.
+    spec.dir.with_extension(format!("{}.stderr", spec.ready[0]))
 }
 
 fn launch(spec: &Spec) -> (Child, Arc<Mutex<Vec<String>>>) {
     let log = File::options()
         .create(true)
         .append(true)
-        .open(log_path(&spec.dir))
+        .open(log_path(spec))
         .expect("a log file can be made");
     let mut command = Command::new(bins::gs_server());
     command.args(&spec.args).arg("--dir").arg(&spec.dir);
