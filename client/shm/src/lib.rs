@@ -1,16 +1,50 @@
 //! A crash-safe shared-memory LRU: the section that every tier of gs keeps its sessions in.
+//!
+//! There is no lock in the section. Every shared change is one compare-and-swap or store of one word, so a
+//! process that dies at any instruction can at worst leave blocks behind, which others reclaim; a process
+//! that is stopped holds nobody up. Objects live in chains of uniform blocks, so no size class can starve
+//! and nothing fragments. A read takes no lock, allocates nothing and is verified against torn and foreign
+//! bytes before it is returned.
+//!
+//! What is not here: policies (what to evict and when is the caller's answer to a [`View`]), clocks (`now_ms`
+//! is boot-time milliseconds, given by the caller), threads, sockets.
+//!
+//! Start reading at `layout` (the memory), then `blocks` (states), `read`, `put`, `retire`, `handoff`.
 
+mod agent;
+mod alloc;
 mod blocks;
+mod check;
 mod config;
 mod error;
+mod fill;
+mod hand;
+mod handoff;
+#[cfg(not(loom))]
+mod header;
+mod index;
+mod iterate;
 mod layout;
+#[cfg(not(loom))]
+mod map;
+#[cfg(not(loom))]
+mod open;
+mod process;
+mod put;
+mod read;
+mod record;
+mod region;
+mod retire;
 mod section;
+mod sync;
 mod types;
 
 pub use config::{DATABASES, KEY_BYTES_LIMIT, KIND_MAX, Mode, SectionConfig, VALUE_BYTES_LIMIT};
 pub use error::{GeometryError, OpenError, PutError};
 pub use layout::Geometry;
 pub use section::Section;
+#[cfg(all(not(loom), feature = "crash-points"))]
+pub use sync::crash;
 pub use types::{
     BlockRef, CheckReport, Deleted, Fill, KeyId, Lease, Leased, Lookup, Meta, NewRecord, NotCached, Origin,
     Put, RecordState, Release, Stats, Verdict, Victim, View,

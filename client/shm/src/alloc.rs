@@ -1,0 +1,249 @@
+//! Getting blocks, and writing a record into them.
+
+use crate::blocks::{Ctl, Mem, State};
+use crate::layout::{CONT_WORDS, HEAD_WORDS};
+use crate::record::{self, ChainWord, Deadline, Shape};
+use crate::section::{Section, count};
+use crate::sync::{Ordering, fence};
+use crate::types::NewRecord;
+use crate::{Mode, layout};
+
+/// Blocks taken for one record, all WRITING(me); the head has the generation that all will bear.
+pub(crate) struct Chain {
+    pub(crate) head: u32,
+    pub(crate) ctl: Ctl,
+    members: Vec<(u32, Ctl)>,
+}
+
+/// Free-block hints kept per process.
+const POOL_MAX: usize = 16_384;
+/// Hints gathered beyond what is asked for, so that one walk serves many writes.
+const GATHER_MORE: usize = 64;
+/// Blocks looked at for one record when nothing says that there are free ones.
+const PROBES: u64 = 2048;
+/// More of them per block needed: a long value may have to evict many short ones.
+const PROBES_PER_BLOCK: u64 = 16;
+/// Walks before "no room" is the answer.
+const WALKS: usize = 3;
+
+impl Section {
+    /// Takes blocks for a record: FREE ones, and what the walk may reclaim for them. `None`: no room.
+    pub(crate) fn allocate(&self, needed: u32, now_ms: u64) -> Option<Chain> {
+        let mem = self.mem();
+        let needed = needed as usize;
+        if needed > self.geometry.blocks as usize {
+            return None;
+        }
+        let mut taken: Vec<(u32, Ctl)> = Vec::with_capacity(needed);
+        for walk in 0..=WALKS {
+            self.take_hinted(mem, needed, &mut taken);
+            if taken.len() == needed {
+                return self.chain(mem, taken);
+            }
+            if walk < WALKS {
+                self.gather(mem, needed - taken.len(), walk > 0, now_ms);
+            }
+        }
+        self.give_back(mem, &taken);
+        None
+    }
+
+    fn take_hinted(&self, mem: Mem<'_>, needed: usize, taken: &mut Vec<(u32, Ctl)>) {
+        let mut pool = self.pool();
+        let before = taken.len();
+        while taken.len() < needed {
+            let Some(block) = pool.pop() else { break };
+            let ctl = mem.load_ctl(block);
+            if ctl.state() == State::Free {
+                let to = ctl.next(State::Writing, self.me);
+                if mem.cas_ctl(block, ctl, to) {
+                    taken.push((block, to));
+                }
+            }
+        }
+        drop(pool);
+        self.used_add((taken.len() - before) as i64);
+    }
+
+    /// Raises the head's generation to the highest of all, so that no member ever bore it before.
+    fn chain(&self, mem: Mem<'_>, mut taken: Vec<(u32, Ctl)>) -> Option<Chain> {
+        let highest = taken.iter().map(|(_, ctl)| ctl.generation()).max()?;
+        let (head, ctl) = taken[0];
+        let raised = Ctl::new(State::Writing, self.me, highest);
+        if raised != ctl && !mem.cas_ctl(head, ctl, raised) {
+            // Only garbage in the section can do this: the block was ours.
+            self.give_back(mem, &taken[1..]);
+            return None;
+        }
+        taken.remove(0);
+        Some(Chain {
+            head,
+            ctl: raised,
+            members: taken,
+        })
+    }
+
+    fn give_back(&self, mem: Mem<'_>, taken: &[(u32, Ctl)]) {
+        for &(block, ctl) in taken {
+            self.free(mem, block, ctl);
+        }
+    }
+
+    /// The last step of a block's life. `ctl` is WRITING(me) or DEAD(me), the block scrubbed or untouched.
+    pub(crate) fn free(&self, mem: Mem<'_>, block: u32, ctl: Ctl) {
+        if mem.cas_ctl(block, ctl, ctl.to(State::Free, 0)) {
+            self.used_add(-1);
+            self.hint(block);
+        }
+    }
+
+    fn hint(&self, block: u32) {
+        // In a fork another thread's lock may be held for ever; a lost hint is found again by the walk.
+        if self.forked() {
+            return;
+        }
+        let mut pool = self.pool();
+        if pool.len() < POOL_MAX {
+            pool.push(block);
+        }
+    }
+
+    fn pool(&self) -> std::sync::MutexGuard<'_, Vec<u32>> {
+        // Hints stay valid whatever a panicking thread did with them.
+        self.pool
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Looks for free blocks and leaves them as hints: in owner mode from this process's own cursor (a live
+    /// record is the demoter's to take), in cache mode with the shared hand, evicting.
+    fn gather(&self, mem: Mem<'_>, needed: usize, expired_too: bool, now_ms: u64) {
+        let blocks = u64::from(self.geometry.blocks);
+        let owner = self.cfg.mode == Mode::Owner;
+        let mut probes = PROBES + PROBES_PER_BLOCK * needed as u64;
+        if owner && self.free_blocks() >= needed as u64 {
+            // They are somewhere: a whole turn finds them.
+            probes = blocks;
+        }
+        let wanted = needed + GATHER_MORE;
+        let mut found = Vec::with_capacity(wanted);
+        for _ in 0..probes.min(blocks) {
+            let block = if owner {
+                self.cursor.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % blocks
+            } else {
+                mem.words[layout::HAND].fetch_add(1, Ordering::Relaxed) % blocks
+            } as u32;
+            let ctl = mem.load_ctl(block);
+            if ctl.state() == State::Free {
+                found.push(block);
+            } else if owner {
+                self.reclaim(mem, block, ctl, now_ms, expired_too);
+            } else {
+                self.reclaim(mem, block, ctl, now_ms, true);
+                self.evict_if_cold(mem, block, now_ms);
+            }
+            if found.len() >= wanted || (found.len() < wanted && self.pool().len() >= wanted) {
+                break;
+            }
+        }
+        let mut pool = self.pool();
+        let room = POOL_MAX.saturating_sub(pool.len());
+        // Lowest block last, so that it is taken first and neighbours share a walk of the memory.
+        pool.extend(found.into_iter().rev().take(room));
+    }
+
+    /// The CLOCK step of cache mode: a reference is taken away, or the record goes.
+    fn evict_if_cold(&self, mem: Mem<'_>, block: u32, now_ms: u64) {
+        let ctl = mem.load_ctl(block);
+        if ctl.state() != State::Live {
+            return;
+        }
+        if mem.refs_idle(block, now_ms).0 > 0 {
+            mem.age(block, now_ms, true);
+        } else if self.retire(mem, block, ctl) {
+            count(&self.counters.evicted);
+        }
+    }
+
+    /// Writes the record and makes it PENDING: complete, linked nowhere. On `None` the blocks were given back.
+    pub(crate) fn build(&self, chain: &Chain, rec: &NewRecord<'_>, epoch: u16, now_ms: u64) -> Option<Ctl> {
+        let mem = self.mem();
+        let key: &[u8] = if self.cfg.keep_keys { rec.key } else { &[] };
+        let shape = Shape::new(rec, key.len(), epoch);
+        // SYNC POINT: the control words went to WRITING with new generations before; a reader that sees any
+        // word stored below and then passes its acquire fence sees that, and drops what it read.
+        fence(Ordering::Release);
+        let head = mem.block(chain.head);
+        let first = chain.members.first().map(|(block, _)| *block);
+        for (at, value) in [
+            (record::W_ID_HI, rec.id.hi),
+            (record::W_ID_LO, rec.id.lo),
+            (record::W_VERSION, rec.version),
+            (
+                record::W_DEADLINE,
+                Deadline::new(rec.deadline_ms, chain.ctl.gen16()).0,
+            ),
+            (record::W_SHAPE, shape.0),
+            (
+                record::W_CHECKSUM,
+                record::checksum(&rec.id, rec.version, shape, rec.value),
+            ),
+            (record::W_CHAIN, ChainWord::new(first, rec.created_ms).0),
+        ] {
+            head[at].store(value, Ordering::Relaxed);
+        }
+        let mut words = words_of(key).chain(words_of(rec.value));
+        for (word, value) in head[HEAD_WORDS..].iter().zip(&mut words) {
+            word.store(value, Ordering::Relaxed);
+        }
+        for (at, (block, ctl)) in chain.members.iter().enumerate() {
+            let next = chain.members.get(at + 1).map(|(next, _)| *next);
+            let cont = mem.block(*block);
+            cont[1].store(
+                u64::from(chain.head) << 32 | record::stored(next),
+                Ordering::Relaxed,
+            );
+            for (word, value) in cont[CONT_WORDS..].iter().zip(&mut words) {
+                word.store(value, Ordering::Relaxed);
+            }
+            let as_cont = Ctl::new(State::Continuation, self.me, chain.ctl.generation());
+            if !mem.cas_ctl(*block, *ctl, as_cont) {
+                self.abandon(mem, chain, at);
+                return None;
+            }
+        }
+        mem.start_touch(chain.head, now_ms);
+        let pending = self.claim(mem, chain.head, chain.ctl, State::Pending);
+        if pending.is_none() {
+            self.abandon(mem, chain, chain.members.len());
+        }
+        pending
+    }
+
+    /// Gives up a chain whose blocks were changed under us (garbage in the section): what is still ours goes
+    /// back; continuations name a head that will not be live, so anyone takes them.
+    fn abandon(&self, mem: Mem<'_>, chain: &Chain, linked: usize) {
+        self.give_back_scrubbed(mem, chain.head, chain.ctl);
+        for (block, ctl) in &chain.members[linked.min(chain.members.len())..] {
+            self.give_back_scrubbed(mem, *block, *ctl);
+        }
+    }
+
+    fn give_back_scrubbed(&self, mem: Mem<'_>, block: u32, ctl: Ctl) {
+        if let Some(dead) = self.claim(mem, block, ctl, State::Dead) {
+            self.scrub(mem, block);
+            self.free(mem, block, dead);
+        }
+    }
+}
+
+/// Bytes as little-endian words, the last one padded with zeroes.
+fn words_of(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    let (whole, rest) = bytes.as_chunks::<8>();
+    let last = (!rest.is_empty()).then(|| {
+        let mut word = [0u8; 8];
+        word[..rest.len()].copy_from_slice(rest);
+        u64::from_le_bytes(word)
+    });
+    whole.iter().map(|chunk| u64::from_le_bytes(*chunk)).chain(last)
+}

@@ -1,0 +1,239 @@
+//! Ending records: killing, scrubbing, freeing, and doing the same for those who died at it.
+
+use crate::blocks::{Ctl, Mem, Slot, State};
+use crate::index::tag;
+use crate::layout::HEAD_WORDS;
+use crate::record::{ChainWord, Deadline, Head, Shape, W_CHAIN, W_DEADLINE, W_SHAPE};
+use crate::section::{Section, count};
+use crate::sync::{Ordering, fence};
+use crate::types::KeyId;
+use crate::{KEY_BYTES_LIMIT, Mode};
+
+/// Reloads of a control word while killing. Within one generation a record changes state a few times only;
+/// the cap is for garbage.
+const KILL_TRIES: usize = 64;
+
+impl Section {
+    /// Ends one exact incarnation (PENDING or readable). True for the one caller that won it.
+    pub(crate) fn retire(&self, mem: Mem<'_>, block: u32, ctl: Ctl) -> bool {
+        let Some(dead) = self.claim(mem, block, ctl, State::Dead) else {
+            return false;
+        };
+        if ctl.state().readable() {
+            let shape = Shape(mem.block(block)[W_SHAPE].load(Ordering::Relaxed));
+            self.live_add(shape.db(), shape.epoch(), -1);
+        }
+        self.finish_dead(mem, block, dead);
+        true
+    }
+
+    /// From DEAD(me) to FREE: out of the index, continuations first, then the head.
+    fn finish_dead(&self, mem: Mem<'_>, block: u32, dead: Ctl) {
+        let id = mem.id_words(block);
+        mem.unlink(&id, block, dead);
+        // SYNC POINT: readers who see a scrubbed word see DEAD (or later) when they look at the head again.
+        fence(Ordering::Release);
+        let mut next = ChainWord(mem.block(block)[W_CHAIN].load(Ordering::Relaxed)).first();
+        for _ in 0..self.chain_cap() {
+            let Some(member) = mem.checked(next) else { break };
+            let ctl = mem.load_ctl(member);
+            let link = mem.block(member)[1].load(Ordering::Relaxed);
+            let ours = ctl.state() == State::Continuation
+                && ctl.generation() == dead.generation()
+                && (link >> 32) as u32 == block;
+            // The first that is not ours any more ends the walk: who took it, or the hand, takes the rest.
+            if !ours {
+                break;
+            }
+            let Some(gone) = self.claim(mem, member, ctl, State::Dead) else {
+                break;
+            };
+            next = link as u32;
+            self.scrub(mem, member);
+            self.free(mem, member, gone);
+        }
+        self.scrub(mem, block);
+        self.free(mem, block, dead);
+    }
+
+    /// Most continuations that a record can have.
+    pub(crate) fn chain_cap(&self) -> usize {
+        let most = self
+            .geometry
+            .record_blocks(KEY_BYTES_LIMIT, self.geometry.value_bytes_max as usize);
+        most.min(self.geometry.blocks) as usize
+    }
+
+    /// Zeroes everything but the control word: sessions are secrets, and a free block must not tell.
+    pub(crate) fn scrub(&self, mem: Mem<'_>, block: u32) {
+        for word in &mem.block(block)[1..] {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Frees a WRITING, PENDING or DEAD block whose owner is gone.
+    pub(crate) fn reclaim_dead(&self, mem: Mem<'_>, block: u32, ctl: Ctl) {
+        if let Some(dead) = self.claim(mem, block, ctl, State::Dead) {
+            count(&self.counters.recovered);
+            self.finish_dead(mem, block, dead);
+        }
+    }
+
+    /// Makes an abandoned hand-off (EVICTING or LEAVING) ours again, to be sent once more.
+    pub(crate) fn take_over(&self, mem: Mem<'_>, block: u32, ctl: Ctl) -> Option<Ctl> {
+        let mine = self.claim(mem, block, ctl, State::Evicting)?;
+        if ctl.state() == State::Leaving {
+            // The releaser may have closed the deadline before it died; the record stays, so touches must
+            // work. A deadline closed because it was past stays past without the mark.
+            let word = &mem.block(block)[W_DEADLINE];
+            let closed = Deadline(word.load(Ordering::Acquire));
+            if closed.closed() && closed.gen16() == ctl.gen16() {
+                let _ =
+                    word.compare_exchange(closed.0, closed.reopen().0, Ordering::AcqRel, Ordering::Relaxed);
+            }
+        }
+        Some(mine)
+    }
+
+    /// What the hand does with any block it meets that is not free: takes back what nobody owns any more.
+    /// Live records go only if flushed, or (`expired_too`) past their deadline.
+    pub(crate) fn reclaim(&self, mem: Mem<'_>, block: u32, ctl: Ctl, now_ms: u64, expired_too: bool) {
+        match ctl.state() {
+            State::Free => {}
+            State::Writing | State::Pending | State::Dead => {
+                if !self.presence.alive(ctl.owner(), Some(now_ms)) {
+                    self.reclaim_dead(mem, block, ctl);
+                }
+            }
+            State::Live | State::Evicting => {
+                let Some(head) = mem.proven_head(block, ctl) else {
+                    return;
+                };
+                if head.shape.epoch() != self.min_epoch(head.shape.db()) {
+                    if self.retire(mem, block, ctl) {
+                        count(&self.counters.recovered);
+                    }
+                } else if expired_too && head.deadline.expired(now_ms) {
+                    self.retire_expired(mem, &head, now_ms);
+                }
+            }
+            State::Leaving => {}
+            State::Continuation => self.reclaim_continuation(mem, block, ctl),
+            State::Garbage => {
+                if let Some(dead) = self.claim(mem, block, ctl, State::Dead) {
+                    count(&self.counters.corrupt);
+                    self.scrub(mem, block);
+                    self.free(mem, block, dead);
+                }
+            }
+        }
+    }
+
+    /// A continuation is live while its head has the same generation and is being written or readable.
+    /// `ctl` was loaded before the link, and is exact: it can never be live again under that word.
+    fn reclaim_continuation(&self, mem: Mem<'_>, block: u32, ctl: Ctl) {
+        let link = mem.block(block)[1].load(Ordering::Relaxed);
+        let head = (link >> 32) as u32;
+        if head < self.geometry.blocks && head != block {
+            let head_ctl = mem.load_ctl(head);
+            let state = head_ctl.state();
+            if head_ctl.generation() == ctl.generation() && (state.killable() || state == State::Writing) {
+                return;
+            }
+        }
+        if let Some(dead) = self.claim(mem, block, ctl, State::Dead) {
+            count(&self.counters.recovered);
+            fence(Ordering::Release);
+            self.scrub(mem, block);
+            self.free(mem, block, dead);
+        }
+    }
+
+    /// Ends a record that is past its deadline: closes exactly the deadline that was judged, so that no
+    /// touch can slip in between, then kills older copies, then the record. False if a touch came first.
+    pub(crate) fn retire_expired(&self, mem: Mem<'_>, head: &Head, now_ms: u64) -> bool {
+        if !head.deadline.expired(now_ms) || !self.close(mem, head.block, head.ctl, head.deadline) {
+            return false;
+        }
+        self.kill_older(mem, &head.id, head.version, head.block);
+        let gone = self.retire(mem, head.block, head.ctl);
+        if gone {
+            count(&self.counters.expired);
+        }
+        gone
+    }
+
+    /// CAS of an exact deadline word to CLOSED; true also if someone has closed exactly that deadline.
+    pub(crate) fn close(&self, mem: Mem<'_>, block: u32, ctl: Ctl, judged: Deadline) -> bool {
+        if judged.gen16() != ctl.gen16() {
+            return false;
+        }
+        let word = &mem.block(block)[W_DEADLINE];
+        match word.compare_exchange(judged.0, judged.close().0, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) => true,
+            Err(found) => found == judged.close().0,
+        }
+    }
+
+    /// Kills copies that are older than `version`, so that none of them outlives the record that hid it.
+    /// In cache mode an observer has killed them before the record was published.
+    pub(crate) fn kill_older(&self, mem: Mem<'_>, id: &KeyId, version: u64, except: u32) {
+        if self.cfg.mode == Mode::Owner {
+            self.kill(mem, id, |head| head.block != except && head.version < version);
+        }
+    }
+
+    /// Kills every PENDING or readable record of a key, of any owner, that `doomed` names. Returns the newest
+    /// readable one of them, as it was.
+    pub(crate) fn kill(&self, mem: Mem<'_>, id: &KeyId, doomed: impl Fn(&Head) -> bool) -> Option<Head> {
+        let mut newest: Option<Head> = None;
+        for place in mem.places(id) {
+            let slot = Slot(mem.slot_word(place).load(Ordering::Acquire));
+            if slot == Slot::EMPTY || slot.tag() != tag(id) {
+                continue;
+            }
+            let Some(block) = slot.block(&self.geometry) else {
+                continue;
+            };
+            for _ in 0..KILL_TRIES {
+                let ctl = mem.load_ctl(block);
+                if ctl.gen16() != slot.gen16() || !ctl.state().killable() {
+                    break;
+                }
+                // Read under this control word; the CAS that kills is exact, so they belong together.
+                let head = mem.head(block, ctl);
+                if head.id != *id || !doomed(&head) {
+                    break;
+                }
+                // One attempt is not enough: the demoter may move LIVE to EVICTING and back meanwhile.
+                if self.retire(mem, block, ctl) {
+                    let stale = head.shape.epoch() != self.min_epoch(head.shape.db());
+                    if ctl.state().readable()
+                        && !stale
+                        && newest.as_ref().is_none_or(|n| head.version >= n.version)
+                    {
+                        newest = Some(head);
+                    }
+                    break;
+                }
+            }
+        }
+        newest
+    }
+
+    /// Takes out a record whose bytes do not match their checksum or key.
+    pub(crate) fn retire_corrupt(&self, mem: Mem<'_>, block: u32, ctl: Ctl) {
+        if self.retire(mem, block, ctl) {
+            count(&self.counters.corrupt);
+        }
+    }
+
+    /// Whether a header could have been written by us: sizes in range, generations agreeing.
+    pub(crate) fn plausible(&self, head: &Head) -> bool {
+        let key_ok = self.cfg.keep_keys || head.shape.key_len() == 0;
+        key_ok
+            && head.shape.value_len() <= self.geometry.value_bytes_max as usize
+            && head.deadline.gen16() == head.ctl.gen16()
+            && self.geometry.block_words > HEAD_WORDS
+    }
+}

@@ -1,0 +1,95 @@
+//! The atomics of shared memory, through one door: the standard ones, loom's, or counted ones.
+//!
+//! Everything in the section is reached through these types, so a model checker can replace them
+//! (`--cfg loom`) and a crash test can end the process at the n-th shared write (`crash-points`).
+
+#[cfg(loom)]
+pub(crate) use loom::sync::atomic::{AtomicU16, AtomicU64, Ordering, fence};
+
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::{Ordering, fence};
+
+#[cfg(not(any(loom, feature = "crash-points")))]
+pub(crate) use std::sync::atomic::{AtomicU16, AtomicU64};
+
+#[cfg(all(not(loom), feature = "crash-points"))]
+pub(crate) use counted::{AtomicU16, AtomicU64};
+
+/// Counting stand-ins: same layout, and each write first passes [`crash::point`].
+#[cfg(all(not(loom), feature = "crash-points"))]
+mod counted {
+    use super::Ordering;
+    use super::crash::point;
+
+    macro_rules! counted {
+        ($name:ident, $of:ty, $int:ty) => {
+            #[derive(Debug)]
+            #[repr(transparent)]
+            pub(crate) struct $name($of);
+
+            #[allow(
+                dead_code,
+                reason = "one macro for two widths; the narrow one needs less"
+            )]
+            impl $name {
+                pub(crate) fn new(value: $int) -> Self {
+                    Self(<$of>::new(value))
+                }
+                pub(crate) fn load(&self, order: Ordering) -> $int {
+                    self.0.load(order)
+                }
+                pub(crate) fn store(&self, value: $int, order: Ordering) {
+                    point();
+                    self.0.store(value, order);
+                }
+                pub(crate) fn compare_exchange(
+                    &self,
+                    old: $int,
+                    new: $int,
+                    ok: Ordering,
+                    err: Ordering,
+                ) -> Result<$int, $int> {
+                    point();
+                    self.0.compare_exchange(old, new, ok, err)
+                }
+                pub(crate) fn fetch_add(&self, value: $int, order: Ordering) -> $int {
+                    point();
+                    self.0.fetch_add(value, order)
+                }
+                pub(crate) fn fetch_sub(&self, value: $int, order: Ordering) -> $int {
+                    point();
+                    self.0.fetch_sub(value, order)
+                }
+            }
+        };
+    }
+    counted!(AtomicU64, std::sync::atomic::AtomicU64, u64);
+    counted!(AtomicU16, std::sync::atomic::AtomicU16, u16);
+}
+
+/// Where a crash test says at which shared write this process shall end.
+#[cfg(all(not(loom), feature = "crash-points"))]
+pub mod crash {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    static WRITES: AtomicU64 = AtomicU64::new(0);
+    static END_AT: AtomicU64 = AtomicU64::new(u64::MAX);
+
+    /// Ends the process (`_exit(77)`) just before the n-th shared write from now (0 is the very next).
+    pub fn arm(n: u64) {
+        WRITES.store(0, Ordering::SeqCst);
+        END_AT.store(n, Ordering::SeqCst);
+    }
+
+    /// Never end; returns how many shared writes there were since [`arm`].
+    pub fn disarm() -> u64 {
+        END_AT.store(u64::MAX, Ordering::SeqCst);
+        WRITES.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn point() {
+        if WRITES.fetch_add(1, Ordering::SeqCst) == END_AT.load(Ordering::SeqCst) {
+            crate::map::exit_now(77);
+        }
+    }
+}

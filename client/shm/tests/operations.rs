@@ -1,0 +1,787 @@
+//! Every operation of a section in private memory, owner mode unless said otherwise; each ends with `check`.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use gs_shm::*;
+
+const NOW: u64 = 1_000_000;
+
+fn cfg() -> SectionConfig {
+    SectionConfig {
+        capacity_bytes: 1 << 20,
+        value_bytes_max: 100_000,
+        ..SectionConfig::default()
+    }
+}
+
+fn owner() -> Section {
+    Section::heap(&cfg(), NOW).unwrap()
+}
+
+fn cache() -> Section {
+    Section::heap(
+        &SectionConfig {
+            mode: Mode::Cache,
+            keep_keys: false,
+            ..cfg()
+        },
+        NOW,
+    )
+    .unwrap()
+}
+
+fn rec<'a>(s: &Section, key: &'a [u8], value: &'a [u8], version: u64) -> NewRecord<'a> {
+    NewRecord {
+        id: s.key_id(0, key),
+        db: 0,
+        key,
+        value,
+        version,
+        deadline_ms: 0,
+        kind: 1,
+        created_ms: NOW,
+    }
+}
+
+fn put(s: &Section, key: &[u8], value: &[u8], version: u64) -> Put {
+    s.put(&rec(s, key, value, version), NOW).unwrap()
+}
+
+fn get(s: &Section, db: u8, key: &[u8], now: u64) -> Option<(Meta, Vec<u8>)> {
+    let mut out = b"<".to_vec();
+    match s.get(&s.key_id(db, key), key, now, true, &mut out, |out, meta| {
+        out.extend_from_slice(meta.value_len.to_string().as_bytes());
+        out.push(b':');
+    }) {
+        Lookup::Hit(meta) => {
+            let prefix = format!("<{}:", meta.value_len);
+            assert!(out.starts_with(prefix.as_bytes()));
+            Some((meta, out.split_off(prefix.len())))
+        }
+        Lookup::Miss { ticket } => {
+            assert_eq!(out, b"<", "a miss leaves the output as it was");
+            assert_eq!(ticket, s.fence(&s.key_id(db, key)));
+            None
+        }
+        Lookup::Contended => panic!("nobody contends"),
+    }
+}
+
+fn quiet(s: &Section) -> CheckReport {
+    let report = s.check(NOW).unwrap();
+    assert_eq!(report.free, s.free_blocks(), "the counter of blocks agrees");
+    let live: u64 = (0..16).map(|db| s.live_count(db)).sum();
+    assert_eq!(
+        report.live + report.evicting,
+        live,
+        "the counter of records agrees"
+    );
+    assert_eq!(report.orphans, 0);
+    report
+}
+
+fn take_all(s: &Section) -> Vec<Victim> {
+    let mut victims = Vec::new();
+    s.sweep(s.geometry().blocks, NOW, &mut |_| Verdict::Take, &mut victims);
+    victims
+}
+
+// What was put is what is read, for every length around the block boundaries.
+#[test]
+fn values_of_every_length() {
+    let s = owner();
+    for len in (0..1200).chain([5000, 99_999, 100_000]) {
+        let value: Vec<u8> = (0..len).map(|i| (i * 7 % 251) as u8).collect();
+        let key = format!("key-{len}");
+        let done = put(&s, key.as_bytes(), &value, 1);
+        assert!(done.replaced.is_none() && done.rebucketed);
+        let (meta, got) = get(&s, 0, key.as_bytes(), NOW).unwrap();
+        assert_eq!(got, value);
+        assert_eq!(
+            (meta.version, meta.kind, meta.key_len as usize),
+            (1, 1, key.len())
+        );
+        assert_eq!((meta.created_ms, meta.deadline_ms), (NOW, 0));
+        assert_eq!(meta.at.index, done.at.index);
+        assert!(
+            s.delete(&s.key_id(0, key.as_bytes()), key.as_bytes())
+                .found
+                .is_some()
+        );
+    }
+    assert_eq!(quiet(&s).free, u64::from(s.geometry().blocks), "nothing leaks");
+}
+
+// Refusals name their limits and leave the old record as it was.
+#[test]
+fn out_of_range_is_refused() {
+    let s = owner();
+    put(&s, b"k", b"old", 5);
+    let long = vec![1; 100_001];
+    assert_eq!(
+        s.put(&rec(&s, b"k", &long, 6), NOW),
+        Err(PutError::TooLarge {
+            len: 100_001,
+            max: 100_000
+        })
+    );
+    let key = vec![1; 65_536];
+    assert!(matches!(
+        s.put(&rec(&s, &key, b"", 6), NOW),
+        Err(PutError::KeyTooLarge { .. })
+    ));
+    assert!(matches!(
+        s.put(
+            &NewRecord {
+                db: 16,
+                ..rec(&s, b"k", b"", 6)
+            },
+            NOW
+        ),
+        Err(PutError::Range { .. })
+    ));
+    assert!(matches!(
+        s.put(
+            &NewRecord {
+                kind: 16,
+                ..rec(&s, b"k", b"", 6)
+            },
+            NOW
+        ),
+        Err(PutError::Range { .. })
+    ));
+    assert_eq!(get(&s, 0, b"k", NOW).unwrap().1, b"old");
+    quiet(&s);
+}
+
+// Put-if-newer: an older version is refused, an equal one is stored anew under a new incarnation.
+#[test]
+fn versions_only_go_up() {
+    let s = owner();
+    let first = put(&s, b"k", b"five", 5);
+    assert_eq!(
+        s.put(&rec(&s, b"k", b"four", 4), NOW),
+        Err(PutError::Newer { have: 5 })
+    );
+    let again = put(&s, b"k", b"five!", 5);
+    assert_eq!(again.replaced.unwrap().at.index, first.at.index);
+    assert_ne!(
+        (again.at.index, again.at.generation()),
+        (first.at.index, first.at.generation())
+    );
+    let six = put(&s, b"k", &[6; 3000], 6);
+    assert_eq!(six.replaced.unwrap().version, 5);
+    assert_eq!(get(&s, 0, b"k", NOW).unwrap().1, [6; 3000]);
+    assert_eq!((quiet(&s).live, s.live_count(0)), (1, 1));
+}
+
+// A deadline hides the record at its millisecond; a newer expired copy never lets an older one back.
+#[test]
+fn deadlines() {
+    let s = owner();
+    let id = s.key_id(0, b"k");
+    s.put(
+        &NewRecord {
+            deadline_ms: NOW + 10,
+            ..rec(&s, b"k", b"v", 5)
+        },
+        NOW,
+    )
+    .unwrap();
+    assert!(get(&s, 0, b"k", NOW + 9).is_some());
+    assert_eq!(
+        s.set_deadline(&id, b"k", NOW + 20, NOW + 9).unwrap().deadline_ms,
+        NOW + 10
+    );
+    assert!(get(&s, 0, b"k", NOW + 19).is_some());
+    assert!(s.peek(&id, b"k", NOW + 20).is_none());
+    // Someone was told "gone": even a touch whose clock lags must not bring it back.
+    assert!(s.set_deadline(&id, b"k", NOW + 100, NOW + 19).is_none());
+    assert!(get(&s, 0, b"k", NOW + 20).is_none());
+    // An older version may now be stored: the expired newer one is taken out first.
+    s.put(&rec(&s, b"k", b"w", 4), NOW + 21).unwrap();
+    assert_eq!(get(&s, 0, b"k", NOW + 21).unwrap().1, b"w");
+    assert!(s.set_deadline(&id, b"k", NOW + 30, NOW + 21).is_some());
+    let meta = s.peek(&id, b"k", NOW + 22).unwrap();
+    assert!(!s.close_expired(&meta.at, NOW + 29));
+    assert!(s.set_deadline(&id, b"k", NOW + 40, NOW + 23).is_some());
+    assert!(
+        !s.close_expired(&meta.at, NOW + 39),
+        "the deadline judged is not the one it has"
+    );
+    let meta = s.peek(&id, b"k", NOW + 24).unwrap();
+    assert!(s.close_expired(&meta.at, NOW + 40));
+    assert!(!s.close_expired(&meta.at, NOW + 40));
+    assert_eq!(quiet(&s).live, 0);
+}
+
+// Expired records are told once each, with their keys, and their blocks come back.
+#[test]
+fn expire_sweep_tells_and_frees() {
+    let s = owner();
+    for i in 0..50u64 {
+        let key = format!("k{i}");
+        let deadline_ms = if i % 2 == 0 { NOW + i } else { 0 };
+        s.put(
+            &NewRecord {
+                deadline_ms,
+                ..rec(&s, key.as_bytes(), &[0; 900], 1)
+            },
+            NOW,
+        )
+        .unwrap();
+    }
+    let mut told = Vec::new();
+    let mut at = 7;
+    for _ in 0..(s.geometry().blocks / 100 + 1) {
+        at = s.expire_sweep(at, 100, NOW + 1000, &mut |meta, key| {
+            assert_eq!(meta.version, 1);
+            told.push(String::from_utf8(key.to_vec()).unwrap());
+        });
+    }
+    told.sort();
+    let mut expected: Vec<String> = (0..50).step_by(2).map(|i| format!("k{i}")).collect();
+    expected.sort();
+    assert_eq!(told, expected);
+    assert_eq!(quiet(&s).live, 25);
+}
+
+// Delete kills whatever state the record is in, moves the fence, and says what it found.
+#[test]
+fn delete_finds_every_state() {
+    let s = owner();
+    let id = s.key_id(0, b"k");
+    let before = s.fence(&id);
+    assert!(s.delete(&id, b"k").found.is_none());
+    assert!(
+        s.fence(&id) > before,
+        "a delete that finds nothing still stops fills"
+    );
+    put(&s, b"k", &[1; 2000], 3);
+    assert_eq!(s.delete(&id, b"k").found.unwrap().version, 3);
+    put(&s, b"k", &[1; 2000], 4);
+    let victims = take_all(&s);
+    assert_eq!(victims.len(), 1);
+    let found = s.delete(&id, b"k").found.unwrap();
+    assert_eq!((found.version, found.state), (4, RecordState::Evicting));
+    assert_eq!(s.release(&victims[0].at), Release::Gone);
+    assert!(!s.abort(&victims[0].at));
+    assert_eq!(quiet(&s).free, u64::from(s.geometry().blocks));
+}
+
+// The way out: marked, readable, copied with its key, freed by its exact incarnation, once.
+#[test]
+fn hand_off() {
+    let s = owner();
+    let sibling = s.attach_heap().unwrap();
+    assert_ne!(s.process_slot(), sibling.process_slot());
+    let value = vec![9; 3333];
+    s.put(
+        &NewRecord {
+            deadline_ms: NOW + 5000,
+            ..rec(&s, b"key", &value, 8)
+        },
+        NOW,
+    )
+    .unwrap();
+    let victims = take_all(&sibling);
+    assert_eq!(victims.len(), 1);
+    assert!(take_all(&sibling).is_empty(), "marked is marked");
+    let (meta, bytes) = get(&s, 0, b"key", NOW).unwrap();
+    assert_eq!((meta.state, bytes.len()), (RecordState::Evicting, 3333));
+    let (mut key, mut copy) = (b"prefix".to_vec(), Vec::new());
+    let sent = sibling.copy_victim(&victims[0].at, &mut key, &mut copy).unwrap();
+    assert_eq!((&key[..], &copy), (&b"prefixkey"[..], &value));
+    assert_eq!((sent.version, sent.at), (8, victims[0].at));
+
+    // A touch between copy and acknowledgement: send again.
+    assert!(
+        s.set_deadline(&s.key_id(0, b"key"), b"key", NOW + 9000, NOW)
+            .is_some()
+    );
+    assert_eq!(s.release(&sent.at), Release::Changed);
+    let sent = sibling.copy_victim(&sent.at, &mut key, &mut copy).unwrap();
+    assert_eq!(sent.deadline_ms, NOW + 9000);
+    assert_eq!(s.release(&sent.at), Release::Freed);
+    assert_eq!(s.release(&sent.at), Release::Gone);
+    assert!(sibling.copy_victim(&sent.at, &mut key, &mut copy).is_none());
+    assert!(get(&s, 0, b"key", NOW).is_none());
+
+    // Taken back: live as before, and the late release is refused.
+    put(&s, b"key", &value, 9);
+    let victims = take_all(&sibling);
+    assert!(sibling.abort(&victims[0].at));
+    assert_eq!(s.release(&victims[0].at), Release::Gone);
+    assert_eq!(get(&s, 0, b"key", NOW).unwrap().0.state, RecordState::Live);
+    // Overwritten while away: the late release must not touch the new one.
+    let victims = take_all(&sibling);
+    put(&s, b"key", b"new", 10);
+    assert_eq!(s.release(&victims[0].at), Release::Gone);
+    assert_eq!(get(&s, 0, b"key", NOW).unwrap().1, b"new");
+    quiet(&s);
+}
+
+// An expired record on its way out can still be released: its deadline was closed, not changed.
+#[test]
+fn release_of_an_expired_record_ends() {
+    let s = owner();
+    s.put(
+        &NewRecord {
+            deadline_ms: NOW + 5,
+            ..rec(&s, b"k", b"v", 8)
+        },
+        NOW,
+    )
+    .unwrap();
+    let victims = take_all(&s);
+    assert!(get(&s, 0, b"k", NOW + 5).is_none());
+    assert_eq!(s.release(&victims[0].at), Release::Freed);
+    quiet(&s);
+}
+
+// A sibling that dies leaves its hand-offs; its successor takes them over and the dead one's names are void.
+#[test]
+fn successor_adopts_hand_offs() {
+    let s = owner();
+    for i in 0..20 {
+        put(&s, format!("k{i}").as_bytes(), &[1; 500], 1);
+    }
+    let sibling = s.attach_heap().unwrap();
+    let old = take_all(&sibling);
+    assert_eq!(old.len(), 20);
+    let mut adopted = Vec::new();
+    s.adopt_evicting(&mut adopted, 100);
+    assert!(adopted.is_empty(), "its owner lives");
+    drop(sibling);
+    let successor = s.attach_heap().unwrap();
+    successor.adopt_evicting(&mut adopted, 15);
+    successor.adopt_evicting(&mut adopted, 15);
+    assert_eq!(adopted.len(), 20);
+    for victim in &adopted {
+        let (mut k, mut v) = (Vec::new(), Vec::new());
+        assert!(successor.copy_victim(&victim.at, &mut k, &mut v).is_some());
+        assert_eq!(s.release(&victim.at), Release::Freed);
+    }
+    for victim in &old {
+        assert_eq!(s.release(&victim.at), Release::Gone);
+    }
+    assert_eq!(quiet(&s).free, u64::from(s.geometry().blocks));
+}
+
+// A full owner's section refuses, keeps every record, and takes new ones once some were handed off.
+#[test]
+fn full_refuses_and_drops_nothing() {
+    let s = owner();
+    let value = vec![5; 2000];
+    let mut stored = 0u32;
+    loop {
+        match s.put(&rec(&s, format!("k{stored}").as_bytes(), &value, 1), NOW) {
+            Ok(_) => stored += 1,
+            Err(PutError::Full { needed }) => {
+                assert_eq!(needed, s.geometry().record_blocks(5, 2000));
+                break;
+            }
+            Err(e) => panic!("{e}"),
+        }
+    }
+    assert!(s.free_blocks() < 9);
+    for i in 0..stored {
+        assert_eq!(get(&s, 0, format!("k{i}").as_bytes(), NOW).unwrap().1, value);
+    }
+    let mut victims = Vec::new();
+    let mut left = 3;
+    s.sweep(
+        s.geometry().blocks,
+        NOW,
+        &mut |view| {
+            assert!(view.bytes >= 2000 && view.refs == 1 && view.remaining_ms.is_none());
+            left -= 1;
+            if left >= 0 {
+                Verdict::Take
+            } else {
+                Verdict::Demerit
+            }
+        },
+        &mut victims,
+    );
+    for victim in &victims {
+        assert_eq!(s.release(&victim.at), Release::Freed);
+    }
+    put(&s, b"new", &value, 1);
+    // Expired ones make room by themselves.
+    let id = s.key_id(0, b"new");
+    assert!(s.set_deadline(&id, b"new", NOW + 1, NOW).is_some());
+    for i in 0..4 {
+        s.put(&rec(&s, format!("n{i}").as_bytes(), &value, 1), NOW + 2)
+            .unwrap_or_else(|_| {
+                assert!(i >= 3, "three released and one expired");
+                Put {
+                    replaced: None,
+                    rebucketed: true,
+                    at: BlockRef {
+                        index: 0,
+                        ctl: 0,
+                        w4: 0,
+                    },
+                }
+            });
+    }
+    quiet(&s);
+}
+
+// Sixteen slots are all a key has: when they are full of live records the caller is told, may hand one of
+// them off, and then the put succeeds.
+#[test]
+fn full_buckets_name_a_victim() {
+    let cfg = SectionConfig {
+        capacity_bytes: 40_000,
+        value_bytes_max: 64,
+        keep_keys: false,
+        ..cfg()
+    };
+    let s = Section::heap(&cfg, NOW).unwrap();
+    let probe = KeyId { hi: 0, lo: 0 };
+    // The same high bits choose the same buckets; the low ones tell the keys apart.
+    let put = |n: u64| {
+        let id = KeyId { hi: n, lo: n };
+        s.put(
+            &NewRecord {
+                id,
+                ..rec(&s, b"", &n.to_le_bytes(), 1)
+            },
+            NOW,
+        )
+    };
+    for n in 1..=16 {
+        put(n).unwrap();
+    }
+    assert_eq!(put(17), Err(PutError::BucketFull));
+    let mut out = Vec::new();
+    for n in 1..=16u64 {
+        let id = KeyId { hi: n, lo: n };
+        assert!(matches!(
+            s.get(&id, b"", NOW, n != 5, &mut out, |_, _| ()),
+            Lookup::Hit(_)
+        ));
+    }
+    let mut victims = Vec::new();
+    assert!(s.bucket_victims(&probe, NOW, &mut victims));
+    let meta = s.peek(&KeyId { hi: 5, lo: 5 }, b"", NOW).unwrap();
+    assert_eq!(meta.at.index, victims[0].at.index, "the one that was never read");
+    assert_eq!(s.release(&victims[0].at), Release::Freed);
+    put(17).unwrap();
+    assert_eq!(s.stats().bucket_full, 1);
+}
+
+// Databases are apart; a flush empties one at once, counts start anew, and its blocks are reused.
+#[test]
+fn flush_is_per_database() {
+    let s = owner();
+    for db in 0..3u8 {
+        let id = s.key_id(db, b"k");
+        s.put(
+            &NewRecord {
+                id,
+                db,
+                ..rec(&s, b"k", &[db; 700], 1)
+            },
+            NOW,
+        )
+        .unwrap();
+    }
+    let id = s.key_id(1, b"k");
+    let before = s.fence(&id);
+    s.flush_db(Some(1), NOW);
+    assert_ne!(s.fence(&id), before);
+    assert!(get(&s, 1, b"k", NOW).is_none());
+    assert!(s.delete(&id, b"k").found.is_none());
+    assert_eq!(get(&s, 2, b"k", NOW).unwrap().1, [2; 700]);
+    assert_eq!((s.live_count(0), s.live_count(1), s.live_count(2)), (1, 0, 1));
+    s.put(
+        &NewRecord {
+            id,
+            db: 1,
+            ..rec(&s, b"k", b"again", 1)
+        },
+        NOW,
+    )
+    .unwrap();
+    assert_eq!(s.live_count(1), 1);
+    s.flush_db(None, NOW);
+    assert_eq!(s.stats().live, 0);
+    s.expire_sweep(0, s.geometry().blocks, NOW, &mut |_, _| {
+        panic!("flushed, not expired")
+    });
+    assert_eq!(quiet(&s).free, u64::from(s.geometry().blocks));
+}
+
+// Epochs have 16 bits: a record flushed once must not come back when they have gone round.
+#[test]
+fn epochs_go_round_without_resurrection() {
+    let s = owner();
+    put(&s, b"k", b"old", 1);
+    for _ in 0..65_536 {
+        s.flush_db(Some(0), NOW);
+    }
+    assert!(get(&s, 0, b"k", NOW).is_none());
+}
+
+// SCAN's promise: each record once over a whole turn, expired and flushed ones not at all.
+#[test]
+fn scan_shows_each_once() {
+    let s = owner();
+    let mut expected = Vec::new();
+    for i in 0..500 {
+        let key = format!("key:{i}");
+        let deadline_ms = if i % 5 == 0 { NOW + 1 } else { 0 };
+        s.put(
+            &NewRecord {
+                deadline_ms,
+                ..rec(&s, key.as_bytes(), b"v", 1)
+            },
+            NOW,
+        )
+        .unwrap();
+        if i % 5 != 0 {
+            expected.push(key);
+        }
+    }
+    let mut seen = Vec::new();
+    let mut at = Some(0);
+    while let Some(from) = at {
+        at = s.scan_buckets(from, 7, NOW + 1, &mut |meta, key| {
+            assert_eq!(meta.key_len as usize, key.len());
+            seen.push(String::from_utf8(key.to_vec()).unwrap());
+        });
+    }
+    seen.sort();
+    expected.sort();
+    assert_eq!(seen, expected);
+    let any = s.random_key(0, 123_456_789, NOW + 1).unwrap();
+    assert!(expected.contains(&String::from_utf8(any).unwrap()));
+    assert!(s.random_key(3, 1, NOW).is_none());
+}
+
+// The hand sees references come and go, and idleness.
+#[test]
+fn touches_are_counted_for_the_hand() {
+    let s = owner();
+    put(&s, b"k", b"v", 1);
+    for _ in 0..5 {
+        get(&s, 0, b"k", NOW + 60_000);
+    }
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        s.sweep(
+            s.geometry().blocks,
+            NOW + 90_000,
+            &mut |view| {
+                seen.push((view.refs, view.idle_ms, view.age_ms));
+                Verdict::Demerit
+            },
+            &mut Vec::new(),
+        );
+    }
+    let refs: Vec<u8> = seen.iter().map(|v| v.0).collect();
+    assert_eq!(refs, [3, 2, 1, 0, 0]);
+    assert!(seen.iter().all(|v| v.1 == 30_000 && v.2 == 90_000));
+    // Idle beyond the counter's range stays idle as long as the hand comes by now and then.
+    for hours in 1..30 {
+        s.sweep(
+            s.geometry().blocks,
+            NOW + hours * 3_600_000,
+            &mut |_| Verdict::Keep,
+            &mut Vec::new(),
+        );
+    }
+    assert!(
+        s.peek(&s.key_id(0, b"k"), b"k", NOW + 29 * 3_600_000)
+            .unwrap()
+            .idle_ms
+            >= 14_000_000
+    );
+    let before = s.peek(&s.key_id(0, b"k"), b"k", NOW).unwrap().refs;
+    let mut out = Vec::new();
+    s.get(&s.key_id(0, b"k"), b"k", NOW, false, &mut out, |_, _| ());
+    assert_eq!(s.peek(&s.key_id(0, b"k"), b"k", NOW).unwrap().refs, before);
+}
+
+// --- cache mode
+
+fn fill(s: &Section, key: &[u8], value: &[u8], version: u64) -> Fill {
+    let ticket = s.ticket(&s.key_id(0, key));
+    s.fill(&rec(s, key, value, version), ticket, NOW)
+}
+
+// The observe rule at rest: newer wins, equal stays, a fence moved since the ticket forbids.
+#[test]
+fn fill_obeys_the_ticket() {
+    let s = cache();
+    let id = s.key_id(0, b"k");
+    assert_eq!(fill(&s, b"k", b"one", 1), Fill::Cached);
+    assert_eq!(fill(&s, b"k", b"one", 1), Fill::NotCached(NotCached::Present));
+    assert_eq!(fill(&s, b"k", b"two", 2), Fill::Cached);
+    assert_eq!(get(&s, 0, b"k", NOW).unwrap().1, b"two");
+    assert_eq!(fill(&s, b"k", b"one", 1), Fill::NotCached(NotCached::Newer));
+    let ticket = s.ticket(&id);
+    assert!(s.invalidate(&id, b"k", None));
+    assert_eq!(
+        s.fill(&rec(&s, b"k", b"stale", 3), ticket, NOW),
+        Fill::NotCached(NotCached::Raced)
+    );
+    assert!(get(&s, 0, b"k", NOW).is_none());
+    // A loser kills what is older all the same.
+    assert_eq!(fill(&s, b"k", b"four", 4), Fill::Cached);
+    assert_eq!(
+        s.fill(&rec(&s, b"k", b"five", 5), ticket, NOW),
+        Fill::NotCached(NotCached::Raced)
+    );
+    assert!(get(&s, 0, b"k", NOW).is_none());
+    // A flush stops what was asked for before it.
+    let ticket = s.ticket(&id);
+    s.flush_db(None, NOW);
+    assert_eq!(
+        s.fill(&rec(&s, b"k", b"six", 6), ticket, NOW),
+        Fill::NotCached(NotCached::Raced)
+    );
+    // Invalidation below a version spares the rest.
+    assert_eq!(fill(&s, b"k", b"seven", 7), Fill::Cached);
+    assert!(!s.invalidate(&id, b"k", Some(7)));
+    assert!(s.invalidate(&id, b"k", Some(8)));
+    quiet(&s);
+}
+
+// A cache takes what it is given for ever, of any size, and keeps what is read.
+#[test]
+fn cache_evicts_the_cold() {
+    let s = cache();
+    let hot = vec![7; 300];
+    assert_eq!(fill(&s, b"hot", &hot, 1), Fill::Cached);
+    let mut kept = 0;
+    for i in 0..20_000u64 {
+        let value = vec![1; (i * 37 % 3000) as usize];
+        kept += u64::from(fill(&s, format!("k{i}").as_bytes(), &value, 1) == Fill::Cached);
+        if i % 50 == 0 {
+            assert!(get(&s, 0, b"hot", NOW).is_some(), "read often, evicted at {i}");
+        }
+    }
+    assert_eq!(kept, 20_000);
+    assert!(s.stats().evicted > 10_000);
+    let big = vec![3; 100_000];
+    assert_eq!(fill(&s, b"big", &big, 1), Fill::Cached);
+    assert_eq!(get(&s, 0, b"big", NOW).unwrap().1, big);
+    quiet(&s);
+}
+
+// A fill whose buckets are full takes the coldest record's place.
+#[test]
+fn cache_steals_the_coldest_slot() {
+    let cfg = SectionConfig {
+        capacity_bytes: 40_000,
+        value_bytes_max: 64,
+        keep_keys: false,
+        mode: Mode::Cache,
+        ..cfg()
+    };
+    let s = Section::heap(&cfg, NOW).unwrap();
+    let mut out = Vec::new();
+    for n in 1..=40u64 {
+        let id = KeyId { hi: n, lo: n };
+        let ticket = s.ticket(&id);
+        assert_eq!(
+            s.fill(
+                &NewRecord {
+                    id,
+                    ..rec(&s, b"", &n.to_le_bytes(), 1)
+                },
+                ticket,
+                NOW
+            ),
+            Fill::Cached
+        );
+        let one = KeyId { hi: 1, lo: 1 };
+        assert!(
+            matches!(s.get(&one, b"", NOW, true, &mut out, |_, _| ()), Lookup::Hit(_)),
+            "{n}"
+        );
+    }
+    assert_eq!(s.stats().evicted, 24);
+    quiet(&s);
+}
+
+// One agent at a time: a lapsed lease is taken by CAS, and the thawed predecessor's renewals fail.
+#[test]
+fn leases() {
+    let s = cache();
+    fill(&s, b"k", b"v", 1);
+    let id = s.key_id(0, b"k");
+    let read = |now: u64| {
+        let mut out = Vec::new();
+        s.get_leased(&id, b"k", || now, true, &mut out, |_, _| ())
+    };
+    assert_eq!(read(NOW), Leased::NoLease);
+    let none = s.lease();
+    let first = s.take_agent(none, NOW + 100).unwrap();
+    assert!(s.take_agent(none, NOW + 100).is_none());
+    assert!(matches!(read(NOW + 99), Leased::Hit(_)));
+    assert_eq!(read(NOW + 100), Leased::NoLease);
+    assert!(s.renew(first, NOW + 200));
+    let second = s.take_agent(s.lease(), NOW + 300).unwrap();
+    assert_ne!(first, second);
+    assert!(!s.renew(first, NOW + 900));
+    assert!(s.renew(second, NOW + 400));
+    // Lapsing during the copy counts as lapsed.
+    let clock = std::cell::Cell::new(NOW + 399);
+    let mut out = Vec::new();
+    let ticking = || clock.replace(clock.get() + 1);
+    assert_eq!(
+        s.get_leased(&id, b"k", ticking, true, &mut out, |_, _| ()),
+        Leased::NoLease
+    );
+    assert!(out.is_empty());
+    s.set_applied_seq(42);
+    s.set_agent_line(43);
+    assert_eq!((s.applied_seq(), s.agent_line()), (42, 43));
+}
+
+// Readers and writers at once: what is read was written for that key, and is never older than what the
+// same reader saw before.
+#[test]
+fn threads_read_only_whole_values() {
+    let s = owner();
+    let keys: Vec<Vec<u8>> = (0..8).map(|i| format!("key{i}").into_bytes()).collect();
+    std::thread::scope(|scope| {
+        for part in 0..2 {
+            let (s, keys) = (&s, &keys);
+            scope.spawn(move || {
+                for version in 1..2000u64 {
+                    for (i, key) in keys.iter().enumerate().skip(part).step_by(2) {
+                        let len = (version as usize * 131 + i) % 1500;
+                        let mut value = format!("{i}:{version}:").into_bytes();
+                        value.resize(value.len() + len, b'x');
+                        s.put(&rec(s, key, &value, version), NOW).unwrap();
+                    }
+                }
+            });
+        }
+        let (s, keys) = (&s, &keys);
+        scope.spawn(move || {
+            let mut last = [0u64; 8];
+            let mut out = Vec::new();
+            while last.iter().any(|&v| v < 1999) {
+                for (i, key) in keys.iter().enumerate() {
+                    out.clear();
+                    match s.get(&s.key_id(0, key), key, NOW, true, &mut out, |_, _| ()) {
+                        Lookup::Hit(meta) => {
+                            assert!(out.starts_with(format!("{i}:{}:", meta.version).as_bytes()));
+                            assert!(meta.version >= last[i], "went back");
+                            last[i] = meta.version;
+                        }
+                        Lookup::Miss { .. } => assert_eq!(last[i], 0, "an overwritten key is never absent"),
+                        Lookup::Contended => {}
+                    }
+                }
+            }
+        });
+    });
+    assert_eq!(quiet(&s).live, 8);
+}
