@@ -21,8 +21,13 @@ use gs_resp::{Reply, encode_command};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use subscribe::{Message, Subscription};
+pub use subscribe::{Message, Subscription, Topics};
 pub(crate) use wire::Wire;
+
+/// Waits. For the modules that leave the runtime to this one.
+pub(crate) async fn pause(length: Duration) {
+    tokio::time::sleep(length).await;
+}
 
 /// Where the peer is and how to talk to it.
 #[derive(Clone)]
@@ -149,7 +154,7 @@ struct Call {
     wanted: usize,
     got: Vec<Reply>,
     answer: oneshot::Sender<Result<Vec<Reply>, LinkError>>,
-    deadline: tokio::time::Instant,
+    limit: Duration,
     _place: Place,
 }
 
@@ -215,21 +220,20 @@ impl Link {
         if before >= self.shared.config.pending_max {
             return Err(LinkError::Overflow);
         }
-        let deadline = tokio::time::Instant::now() + limit;
         let (answer, answered) = oneshot::channel();
         let call = Call {
             bytes,
             wanted: replies,
             got: Vec::with_capacity(replies.min(1024)),
             answer,
-            deadline,
+            limit,
             _place: place,
         };
         self.calls
             .send(ToTask::Call(call))
             .map_err(|_| LinkError::Closed)?;
         Ok(async move {
-            match tokio::time::timeout_at(deadline, answered).await {
+            match tokio::time::timeout(limit, answered).await {
                 Ok(Ok(result)) => result,
                 Ok(Err(_)) => Err(LinkError::Closed),
                 Err(_) => Err(LinkError::Timeout),

@@ -5,23 +5,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use gs_conf::ClientAuth;
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-
-/// Whether a listener asks its clients for a certificate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClientAuth {
-    /// None is asked for.
-    #[default]
-    No,
-    /// One is checked if it is shown.
-    Optional,
-    /// Nobody comes in without one.
-    Required,
-}
 
 /// Why a TLS configuration could not be made. Each is the operator's to repair; retrying does not help.
 #[derive(Debug, thiserror::Error)]

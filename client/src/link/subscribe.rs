@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gs_resp::Reply;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::{LinkConfig, LinkError, Wire};
 
@@ -61,12 +62,10 @@ impl Subscription {
     /// The next message. An error says that the connection broke or could not be made, so messages may have been
     /// missed; calling again reconnects, after a pause that grows while attempts fail.
     pub async fn next(&mut self) -> Result<Message, LinkError> {
-        if self.wire.is_none() {
-            if let Err(error) = self.connect().await {
-                tokio::time::sleep(self.pause).await;
-                self.pause = (self.pause * 2).min(self.config.reconnect_max);
-                return Err(error);
-            }
+        if let Err(error) = self.connect().await {
+            tokio::time::sleep(self.pause).await;
+            self.pause = (self.pause * 2).min(self.config.reconnect_max);
+            return Err(error);
         }
         let result = match &mut self.wire {
             Some(wire) => next_message(wire).await,
@@ -79,10 +78,51 @@ impl Subscription {
     }
 }
 
+/// Messages that may wait in a [`Topics`] for its reader.
+const TOPICS_QUEUE: usize = 1024;
+
+/// The messages of several relays as one stream. A task per relay reads; when the reader is slow, they stop reading,
+/// and the relay cuts the connection once its own buffer is full.
+pub struct Topics {
+    inbox: mpsc::Receiver<Result<Message, LinkError>>,
+}
+
+impl Topics {
+    /// Subscribes to `topics` at each of `peers`; returns once each of them has been tried. An attempt that failed is
+    /// the first thing the stream tells, and is repeated for ever.
+    pub async fn open<T: AsRef<[u8]>>(peers: Vec<LinkConfig>, topics: &[T]) -> Topics {
+        let (outbox, inbox) = mpsc::channel(TOPICS_QUEUE);
+        for peer in peers {
+            let mut subscription = Subscription::new(peer, topics);
+            let first = subscription.connect().await;
+            let outbox = outbox.clone();
+            tokio::spawn(async move {
+                let mut told = match first {
+                    Ok(()) => Ok(()),
+                    Err(error) => outbox.send(Err(error)).await,
+                };
+                while told.is_ok() {
+                    let next = tokio::select! {
+                        next = subscription.next() => next,
+                        () = outbox.closed() => return,
+                    };
+                    told = outbox.send(next).await;
+                }
+            });
+        }
+        Topics { inbox }
+    }
+
+    /// The next message, or word of a break after which messages may have been missed. Cancelling it loses nothing.
+    pub async fn next(&mut self) -> Result<Message, LinkError> {
+        self.inbox.recv().await.unwrap_or(Err(LinkError::Closed))
+    }
+}
+
 async fn next_message(wire: &mut Wire) -> Result<Message, LinkError> {
     let mut asked = false;
     loop {
-        match timeout_at(Instant::now() + IDLE_MAX, wire.next()).await {
+        match timeout(IDLE_MAX, wire.next()).await {
             Ok(reply) => {
                 asked = false;
                 if let Some(message) = message(reply?) {

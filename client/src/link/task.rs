@@ -6,11 +6,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use gs_resp::Reply;
-use rand::Rng;
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
 
-use super::{CLOSED, CONNECTING, Call, DOWN, LinkError, Shared, ToTask, UP, Wire};
+use super::{CLOSED, CONNECTING, Call, DOWN, LinkConfig, LinkError, Shared, ToTask, UP, Wire};
 
 /// Unwritten bytes beyond which no further call is taken in until the peer reads.
 const BACKLOG_BYTES_MAX: usize = 1 << 20;
@@ -62,7 +60,7 @@ pub(super) async fn run(
 }
 
 enum Attempt {
-    Connected(Wire, Vec<Call>),
+    Connected(Box<Wire>, Vec<Call>),
     Failed(LinkError, Vec<Call>),
     Closed,
 }
@@ -75,7 +73,7 @@ async fn connect(shared: &Shared, inbox: &mut mpsc::UnboundedReceiver<ToTask>) -
     loop {
         tokio::select! {
             result = &mut connecting => return match result {
-                Ok((wire, _)) => Attempt::Connected(wire, waiting),
+                Ok((wire, _)) => Attempt::Connected(Box::new(wire), waiting),
                 Err(error) => Attempt::Failed(error, waiting),
             },
             message = inbox.recv() => match message {
@@ -106,21 +104,19 @@ async fn refuse_for(pause: Duration, inbox: &mut mpsc::UnboundedReceiver<ToTask>
 
 /// A standing connection with the calls that wait for its replies.
 struct Carrier<'a> {
-    wire: Wire,
+    wire: Box<Wire>,
     waiting: VecDeque<Call>,
-    last_read: Instant,
-    patience: Duration,
+    /// Checks in a row that found calls waiting and no reply since the one before.
+    silent_checks: u32,
     shared: &'a Shared,
 }
 
 impl<'a> Carrier<'a> {
-    fn new(wire: Wire, shared: &'a Shared) -> Self {
-        let patience = shared.config.call_timeout;
+    fn new(wire: Box<Wire>, shared: &'a Shared) -> Self {
         Self {
             wire,
             waiting: VecDeque::new(),
-            last_read: Instant::now(),
-            patience,
+            silent_checks: 0,
             shared,
         }
     }
@@ -139,7 +135,7 @@ impl<'a> Carrier<'a> {
     }
 
     async fn carry_until_end(&mut self, inbox: &mut mpsc::UnboundedReceiver<ToTask>) -> Ended {
-        let mut check = tokio::time::interval(self.patience.max(Duration::from_millis(2)) / 2);
+        let mut check = tokio::time::interval(check_every(&self.shared.config));
         check.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let open = self.wire.backlog() < BACKLOG_BYTES_MAX;
@@ -188,7 +184,7 @@ impl<'a> Carrier<'a> {
 
     fn deliver(&mut self) -> Result<(), LinkError> {
         while let Some(reply) = self.wire.take()? {
-            self.last_read = Instant::now();
+            self.silent_checks = 0;
             if matches!(reply, Reply::Push(_)) {
                 continue;
             }
@@ -206,12 +202,22 @@ impl<'a> Carrier<'a> {
     }
 
     /// Whether the oldest call is overdue and the peer has been silent all the while: a half-open connection, or a
-    /// peer that hangs. One slow command of a peer that goes on talking is not that.
-    fn stuck(&self) -> bool {
-        let now = Instant::now();
-        self.waiting.front().is_some_and(|call| call.deadline <= now)
-            && now.duration_since(self.last_read) >= self.patience
+    /// peer that hangs. One slow command of a peer that goes on talking is not that. Called at every check.
+    fn stuck(&mut self) -> bool {
+        let Some(oldest) = self.waiting.front() else {
+            self.silent_checks = 0;
+            return false;
+        };
+        self.silent_checks += 1;
+        let checks_in_limit = oldest.limit.as_nanos() / check_every(&self.shared.config).as_nanos();
+        // One more, since the oldest may have come just before the first of them.
+        u128::from(self.silent_checks) > checks_in_limit + 1
     }
+}
+
+/// The pause between two checks for a silent peer.
+fn check_every(config: &LinkConfig) -> Duration {
+    config.call_timeout.max(Duration::from_millis(2)) / 2
 }
 
 /// Answers a call. The caller may have gone; then nobody misses the answer.
@@ -241,5 +247,5 @@ fn set_state(shared: &Shared, state: u8) {
 
 /// Between half and all of the pause, so that the peers of a restarted node do not all come at once.
 fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(rand::rng().random_range(0.5..=1.0))
+    pause.mul_f64(rand::random_range(0.5..=1.0))
 }
