@@ -1,0 +1,245 @@
+//! Listeners: how connections come in.
+//!
+//! Every data thread has a listener of its own on the same port (`SO_REUSEPORT`), so that the kernel spreads
+//! connections and no thread hands one to another. A connection that cannot be accepted, for instance for want
+//! of descriptors, waits in the kernel's queue; those that are served go on.
+
+use crate::core::node::Node;
+use crate::io::conn::{Bounds, Signal, serve};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+
+/// Connections that may wait in the kernel to be accepted.
+const BACKLOG: i32 = 4096;
+/// How long a TLS handshake may take, its turn awaited included.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// TLS handshakes of a node at the same time: they are the most expensive thing a stranger can ask for.
+const HANDSHAKES_MAX: usize = 64;
+/// Pauses after a failed accept: doubling from the first to the second.
+const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+/// How often killed connections are looked for, with few and with many connections.
+const KILL_ROUND: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+/// Connections from which on looking through them is done less often.
+const MANY: usize = 1_000;
+/// How often every connection looks around: idle? buffers to give back?
+const ROUND: Duration = Duration::from_secs(5);
+
+/// Binds `host:port` for `threads` threads, one socket each; port 0 picks a free one.
+///
+/// # Errors
+/// The address is not ours, or somebody else listens there.
+pub fn bind(host: &str, port: u16, threads: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let addr = (host, port)
+        .to_socket_addrs()?
+        .next()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))?;
+    let shared = threads > 1;
+    if shared && port != 0 {
+        // With SO_REUSEPORT a second server on the same port would start and take half of the connections; a
+        // socket without it is refused if anybody listens.
+        drop(listener(addr, false)?);
+    }
+    let first = listener(addr, shared)?;
+    let addr = first.local_addr()?;
+    let mut sockets = vec![first];
+    for _ in 1..threads {
+        sockets.push(listener(addr, true)?);
+    }
+    Ok((addr, sockets))
+}
+
+/// [`bind`], again and again while the port is taken: a successor waits for its predecessor's end.
+pub fn bind_patiently(
+    host: &str,
+    port: u16,
+    threads: usize,
+    patience: Duration,
+) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+    const STEP: Duration = Duration::from_millis(50);
+    let mut left = patience;
+    loop {
+        match bind(host, port, threads) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && !left.is_zero() => {
+                std::thread::sleep(STEP);
+                left = left.saturating_sub(STEP);
+            }
+            result => return result,
+        }
+    }
+}
+
+fn listener(addr: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    // Accepted sockets inherit it: replies are small and awaited.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::from(addr))?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// What the listeners and connections of a node share.
+pub struct Edge {
+    node: Arc<Node>,
+    bounds: Bounds,
+    signal: watch::Sender<Signal>,
+    acceptor: Option<TlsAcceptor>,
+    handshakes: Semaphore,
+}
+
+impl Edge {
+    /// The edge of a node. A connection that is silent for `idle_ms` is closed; 0 for never.
+    pub fn new(node: Arc<Node>, acceptor: Option<TlsAcceptor>, idle_ms: u64) -> Arc<Edge> {
+        let bounds = Bounds::of(&node, idle_ms);
+        let handshakes = Semaphore::new(HANDSHAKES_MAX);
+        Arc::new(Edge { node, bounds, signal: watch::Sender::default(), acceptor, handshakes })
+    }
+
+    /// Accepts until the node stops.
+    pub async fn accept(self: Arc<Self>, listener: TcpListener, tls: bool) -> io::Result<()> {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let mut stopping = self.node.stopping();
+        let mut pause = ACCEPT_PAUSE.0;
+        loop {
+            let accepted = tokio::select! {
+                _ = stopping.wait_for(|stop| *stop) => return Ok(()),
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, addr)) => {
+                    pause = ACCEPT_PAUSE.0;
+                    self.admit(stream, addr, tls);
+                }
+                // The peer gave up while it waited; that is not our trouble.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    self.node.metrics.accept_errors.add(1);
+                    if pause == ACCEPT_PAUSE.0 {
+                        tracing::warn!(%error, "connections cannot be accepted; trying again");
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(ACCEPT_PAUSE.1);
+                }
+            }
+        }
+    }
+
+    fn admit(self: &Arc<Self>, stream: TcpStream, addr: SocketAddr, tls: bool) {
+        let node = &self.node;
+        let max = node.settings.clients_max;
+        let Some(info) = node.clients.enter(addr, tls, node.clock.now_coarse_ms(), max) else {
+            if !tls {
+                // Best effort: what the client sent is taken first, or closing would discard the words.
+                let _ = stream.try_read(&mut [0; 1024]);
+                let _ = stream.try_write(b"-ERR max number of clients reached\r\n");
+            }
+            return;
+        };
+        // Where the listener's setting was not inherited.
+        let _ = stream.set_nodelay(true);
+        let (node, bounds, signal) = (self.node.clone(), self.bounds, self.signal.subscribe());
+        match self.acceptor.clone().filter(|_| tls) {
+            None => {
+                tokio::spawn(serve(node, info, stream, bounds, signal));
+            }
+            Some(acceptor) => {
+                let edge = self.clone();
+                tokio::spawn(async move {
+                    // Counts as a client from here on, and is taken off the list however this ends.
+                    let _entered = Entered(&edge.node, info.id);
+                    let handshake = async {
+                        let _turn = edge.handshakes.acquire().await;
+                        acceptor.accept(stream).await
+                    };
+                    match tokio::time::timeout(HANDSHAKE, handshake).await {
+                        Ok(Ok(stream)) => serve(node, info, stream, bounds, signal).await,
+                        failed => {
+                            edge.node.metrics.tls_failures.add(1);
+                            let reason = failed.map(|r| r.err().map(|e| e.to_string()));
+                            tracing::debug!(%addr, ?reason, "TLS handshake failed");
+                        }
+                    }
+                });
+            }
+        }
+    }
+
+    /// Tells the connections when the node stops, when one of them was killed, and when to look around. Runs until
+    /// the node stops.
+    pub async fn watch(self: Arc<Self>) {
+        let mut stopping = self.node.stopping();
+        let mut since_round = Duration::ZERO;
+        loop {
+            let many = self.node.clients.count() > MANY;
+            let step = if many { KILL_ROUND.1 } else { KILL_ROUND.0 };
+            let stop = tokio::select! {
+                _ = stopping.wait_for(|stop| *stop) => true,
+                () = tokio::time::sleep(step) => false,
+            };
+            if stop {
+                self.signal.send_modify(|signal| signal.stopping = true);
+                return;
+            }
+            since_round += step;
+            let killed = || self.node.clients.list().iter().any(|info| info.kill.load(Ordering::Acquire));
+            if since_round >= ROUND || (self.node.clients.count() > 0 && killed()) {
+                since_round = Duration::ZERO;
+                self.signal.send_modify(|signal| signal.round += 1);
+            }
+        }
+    }
+}
+
+/// A connection on the list that is not served yet.
+struct Entered<'a>(&'a Node, u64);
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        self.0.clients.leave(self.1);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// A second server on a port that is served must fail loudly, not take half of the connections.
+    #[test]
+    fn a_port_is_not_shared_with_another_server() {
+        let (addr, _sockets) = bind("127.0.0.1", 0, 2).unwrap();
+        let again = bind("127.0.0.1", addr.port(), 2);
+        assert_eq!(again.unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    /// The threads of one server share its port.
+    #[test]
+    fn the_threads_of_one_server_share_a_port() {
+        let (addr, sockets) = bind("127.0.0.1", 0, 3).unwrap();
+        assert!(sockets.iter().all(|socket| socket.local_addr().unwrap() == addr));
+        assert_eq!(sockets.len(), 3);
+    }
+
+    /// A child that starts again takes over its predecessor's port as soon as that one is gone.
+    #[test]
+    fn a_successor_waits_for_the_port() {
+        let (addr, sockets) = bind("127.0.0.1", 0, 1).unwrap();
+        let port = addr.port();
+        let waiter = std::thread::spawn(move || bind_patiently("127.0.0.1", port, 1, Duration::from_secs(30)));
+        std::thread::sleep(Duration::from_millis(120));
+        drop(sockets);
+        assert_eq!(waiter.join().unwrap().unwrap().0.port(), port);
+    }
+}
