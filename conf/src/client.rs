@@ -1,6 +1,6 @@
 //! The options of the front-end library (`client.toml`), declared as those of a node are.
 
-use crate::options::{CAPACITY_MIN, Link, MIB, TIB};
+use crate::options::{CAPACITY_MIN, Link, TIB};
 use crate::row::{Kind, group, row};
 use crate::words::Partition;
 
@@ -14,7 +14,7 @@ group! {
         /// Whether this process may create the section; one that may not waits for it, then attaches.
         manage_section: bool = row(Kind::Bool, "true");
         /// Bytes of the section, per relay.
-        capacity: u64 = row(Kind::Bytes { min: CAPACITY_MIN, max: 64 * TIB }, "64mb");
+        capacity: u64 = row(Kind::Bytes { min: CAPACITY_MIN, max: TIB }, "64mb");
         /// The directory of the section's name and key; all processes of a machine that share a section name the same.
         dir: String = row(Kind::Text, "/tmp/gs-front");
         /// How long the section may answer without hearing from the relay.
@@ -44,6 +44,6 @@ group! {
         /// Bytes of a block; a record takes one or more. A multiple of 8.
         block_bytes: u32 = row(Kind::Integer { min: 128, max: 4096 }, "256");
         /// Largest value that is kept on this machine; larger ones are fetched each time. Unless set, at most a quarter of the section.
-        value_bytes_max: u32 = row(Kind::Bytes { min: 1024, max: 16 * MIB - 1 }, "1mb");
+        value_bytes_max: u32 = row(Kind::Bytes { min: 1024, max: gs_shm::VALUE_BYTES_LIMIT as i64 }, "1mb");
     }
 }

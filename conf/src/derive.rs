@@ -51,6 +51,21 @@ impl Config {
         }
     }
 
+    /// What the section of this role is asked to be. (A family has three: ask its parts.)
+    #[must_use]
+    pub fn section_config(&self) -> gs_shm::SectionConfig {
+        gs_shm::SectionConfig {
+            capacity_bytes: self.capacity,
+            block_bytes: self.section.block_bytes,
+            value_bytes_max: self.section.value_bytes_max,
+            // Owners iterate and hand off by key.
+            keep_keys: true,
+            mode: gs_shm::Mode::Owner,
+            // A relay's paths may change over a restart without making its sessions unreadable.
+            policy_fingerprint: 0,
+        }
+    }
+
     /// The capacity of every section that this process makes.
     pub(crate) fn capacities(&self) -> Vec<u64> {
         match self.role {
@@ -134,7 +149,11 @@ impl Config {
         }
         if family_part && role != Role::Relay {
             part.announce.clear();
-            part.tls.port = PortChoice::Off;
+            // Where the port that was configured speaks TLS only, nothing of the family answers in the clear.
+            part.tls.port = match self.plain_port() {
+                None => PortChoice::At(part.port),
+                Some(_) => PortChoice::Off,
+            };
             if !part.name.is_empty() {
                 part.name = format!("{}-{role}", part.name);
             }

@@ -235,7 +235,7 @@ pub(crate) fn judge_one(table: &Table, said: &Said) -> Result<Option<Value>, Con
             origin,
             path: key.to_owned(),
             value: format!("the path name {name:?}"),
-            wanted: "a name of 1 to 48 lower-case letters, digits, - and _".to_owned(),
+            wanted: "a name of 1 to 48 lower-case letters, digits, - and single _ between them".to_owned(),
         });
     }
     let shown = || {
@@ -267,8 +267,13 @@ fn path_name(key: &str) -> Option<&str> {
     key.strip_prefix("paths.")?.split_once('.').map(|(name, _)| name)
 }
 
-fn is_path_name(name: &str) -> bool {
-    crate::value::is_name(name) && !name.bytes().any(|b| b.is_ascii_uppercase())
+pub(crate) fn is_path_name(name: &str) -> bool {
+    // An environment variable must be able to say it: it has no case, and __ stands for the dot.
+    crate::value::is_name(name)
+        && !name.bytes().any(|b| b.is_ascii_uppercase())
+        && !name.contains("__")
+        && !name.starts_with('_')
+        && !name.ends_with('_')
 }
 
 /// Defaults below what was said.

@@ -10,7 +10,7 @@ use gs_policies::params;
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 const KIB: i64 = 1024;
-pub(crate) const MIB: i64 = 1024 * KIB;
+const MIB: i64 = 1024 * KIB;
 pub(crate) const TIB: i64 = 1024 * 1024 * MIB;
 /// Least capacity of a section; below it fences and touch bytes would outweigh the records.
 pub(crate) const CAPACITY_MIN: i64 = MIB;
@@ -50,17 +50,17 @@ group! {
         /// The sibling that a relief joins.
         sibling: String = row(Kind::Endpoint, "127.0.0.1:7880").flag("--sibling");
         /// The relay that a sibling reports to when the relay did not start it.
-        relay: String = row(Kind::Endpoint, "127.0.0.1:7878");
+        relay: String = row(Kind::Endpoint, "127.0.0.1:7878").flag("--relay");
         /// How a relay gets its sibling.
         sibling_mode: SiblingMode = row_per(Kind::Choice(SiblingMode::WORDS), ["inside", "child", "child", "child", "child"]);
         /// The port of /metrics, /healthz and /readyz: `auto` is the RESP port + 2000 (a free one where that is 0), `off` or -1 none.
         http_port: PortChoice = row(Kind::PortOr { auto: true }, "auto").flag("--http-port");
         /// Bytes of the section.
-        capacity: u64 = row_per(Kind::Bytes { min: CAPACITY_MIN, max: 64 * TIB }, ["256mb", "256mb", "256mb", "128mb", "256mb"]).flag("--capacity").redis(alias("maxmemory"));
+        capacity: u64 = row_per(Kind::Bytes { min: CAPACITY_MIN, max: TIB }, ["256mb", "256mb", "256mb", "128mb", "256mb"]).flag("--capacity").redis(alias("maxmemory"));
         /// Bytes of the section of the family's expansion relief.
-        expansion_capacity: u64 = row(Kind::Bytes { min: CAPACITY_MIN, max: 64 * TIB }, "128mb");
+        expansion_capacity: u64 = row(Kind::Bytes { min: CAPACITY_MIN, max: TIB }, "128mb");
         /// Bytes of the section of the family's aging relief.
-        aging_capacity: u64 = row(Kind::Bytes { min: CAPACITY_MIN, max: 64 * TIB }, "256mb");
+        aging_capacity: u64 = row(Kind::Bytes { min: CAPACITY_MIN, max: TIB }, "256mb");
         /// The directory of what a node keeps: section names and keys, journal, members.
         dir: String = row(Kind::Text, "gs-data").flag("--dir").redis(alias("dir"));
         /// Threads that serve clients; 0 is one per core.
@@ -110,7 +110,7 @@ group! {
         /// Bytes of a block; a record takes one or more. A multiple of 8.
         block_bytes: u32 = row(Kind::Integer { min: 128, max: 4096 }, "256");
         /// Largest value, in bytes; a larger one is refused, never cut. Unless set, at most a quarter of the section.
-        value_bytes_max: u32 = row(Kind::Bytes { min: 1024, max: 16 * MIB - 1 }, "1mb").redis(alias("proto-max-bulk-len"));
+        value_bytes_max: u32 = row(Kind::Bytes { min: 1024, max: gs_shm::VALUE_BYTES_LIMIT as i64 }, "1mb").redis(alias("proto-max-bulk-len"));
         /// Where the section lives.
         backing: Backing = row(Kind::Choice(Backing::WORDS), "shm");
         /// How long a write waits for room before it is refused.

@@ -1,5 +1,7 @@
 //! What single ranges cannot say: options that must agree with each other.
 
+use gs_shm::{Geometry, Mode, SectionConfig};
+
 use crate::client::ClientConfig;
 use crate::error::ConfError;
 use crate::options::{Config, Link, Tls};
@@ -15,7 +17,9 @@ struct Judge<'a> {
 impl Judge<'_> {
     /// `keys[0]` is the one to change.
     fn hold(&mut self, keys: &[&str], holds: bool, reason: impl FnOnce() -> String) {
-        if !holds && !keys.iter().any(|key| (self.refused)(key)) {
+        let told = |error: &ConfError| matches!(error, ConfError::Conflict { path, .. } if path == keys[0]);
+        // One word about a key is enough: what else is wrong with it shows once that is mended.
+        if !holds && !keys.iter().any(|key| (self.refused)(key)) && !self.found.iter().any(told) {
             self.found.push(ConfError::Conflict {
                 path: keys[0].to_owned(),
                 reason: reason(),
@@ -30,12 +34,13 @@ pub(crate) fn node(config: &Config, refused: &dyn Fn(&str) -> bool) -> Vec<ConfE
         found: Vec::new(),
     };
     times(&mut judge, config.lease_ms, config.heartbeat_ms);
-    section(
-        &mut judge,
-        config.capacity,
-        config.section.block_bytes,
-        config.section.value_bytes_max,
-    );
+    for capacity_bytes in config.capacities() {
+        let asked = SectionConfig {
+            capacity_bytes,
+            ..config.section_config()
+        };
+        section(&mut judge, &asked);
+    }
     let name = &config.section.name;
     judge.hold(&["section.name"], name.is_empty() || is_name(name), || {
         format!("{name:?} cannot be part of a file name; use 1 to 48 letters, digits, - and _")
@@ -56,6 +61,10 @@ pub(crate) fn node(config: &Config, refused: &dyn Fn(&str) -> bool) -> Vec<ConfE
     ports(&mut judge, config);
     tls(&mut judge, &config.tls);
     link(&mut judge, &config.link);
+    let dials_itself = matches!(config.role, Role::Family | Role::Relay);
+    judge.hold(&["link.tls", "tls.port"], !dials_itself || config.plain_port().is_some() || config.link.tls, || {
+        "the port speaks TLS only, and so must the sibling's link to it; say link.tls = true and name link.ca".to_owned()
+    });
     paths(&mut judge, config);
     judge.found
 }
@@ -66,12 +75,15 @@ pub(crate) fn client(config: &ClientConfig, refused: &dyn Fn(&str) -> bool) -> V
         found: Vec::new(),
     };
     times(&mut judge, config.lease_ms, config.heartbeat_ms);
-    section(
-        &mut judge,
-        config.capacity,
-        config.section.block_bytes,
-        config.section.value_bytes_max,
-    );
+    let asked = SectionConfig {
+        capacity_bytes: config.capacity,
+        block_bytes: config.section.block_bytes,
+        value_bytes_max: config.section.value_bytes_max,
+        keep_keys: false,
+        mode: Mode::Cache,
+        policy_fingerprint: 0,
+    };
+    section(&mut judge, &asked);
     link(&mut judge, &config.link);
     judge.hold(
         &["stale_ms", "partition"],
@@ -99,20 +111,38 @@ fn times(judge: &mut Judge<'_>, lease_ms: u64, heartbeat_ms: u64) {
     );
 }
 
-fn section(judge: &mut Judge<'_>, capacity: u64, block_bytes: u32, value_bytes_max: u32) {
-    judge.hold(&["section.block_bytes"], block_bytes.is_multiple_of(8), || {
+/// The section's own judgement of its measures: it must hold at least one value of the largest size.
+fn section(judge: &mut Judge<'_>, asked: &SectionConfig) {
+    let SectionConfig {
+        capacity_bytes,
+        block_bytes,
+        value_bytes_max,
+        ..
+    } = *asked;
+    let whole_words = block_bytes.is_multiple_of(8);
+    judge.hold(&["section.block_bytes"], whole_words, || {
         format!(
             "{block_bytes} is not a multiple of 8; {} is",
             block_bytes.next_multiple_of(8)
         )
     });
-    let most = capacity / 2;
+    let most = capacity_bytes / 2;
     judge.hold(&["section.value_bytes_max", "capacity"], u64::from(value_bytes_max) <= most, || {
         format!(
-            "a value of {value_bytes_max} bytes would take more than half of a section of {capacity} bytes; \
+            "a value of {value_bytes_max} bytes would take more than half of a section of {capacity_bytes} bytes; \
              lower it to {most} or raise capacity"
         )
     });
+    if whole_words
+        && u64::from(value_bytes_max) <= most
+        && let Err(error) = Geometry::of(asked)
+    {
+        judge.hold(
+            &["capacity", "section.block_bytes", "section.value_bytes_max"],
+            false,
+            || error.to_string(),
+        );
+    }
 }
 
 /// Two listeners of one process cannot have one port. 0 is another one each time.

@@ -236,8 +236,20 @@ fn ports_follow_each_other() {
     );
     let high = flags(&[("port", "65000")]);
     assert_eq!(high.http(), Some(0), "nothing lies 2000 above");
-    let only_tls = flags(&[("tls.port", "7878"), ("tls.cert", "c"), ("tls.key", "k")]);
+    let only_tls = flags(&[
+        ("tls.port", "7878"),
+        ("tls.cert", "c"),
+        ("tls.key", "k"),
+        ("link.tls", "true"),
+        ("link.ca", "a"),
+    ]);
     assert_eq!((only_tls.plain_port(), only_tls.tls_port()), (None, Some(7878)));
+    let aging = only_tls.part(Role::ReliefAging);
+    assert_eq!(
+        (aging.plain_port(), aging.tls_port()),
+        (None, Some(7882)),
+        "no part of it answers in the clear"
+    );
     let both = flags(&[
         ("port", "0"),
         ("tls.port", "0"),
@@ -334,4 +346,20 @@ fn the_client_library_has_layers_of_its_own() {
     assert_eq!(config.relays, ["a:1", "b:2"]);
     assert_eq!((config.capacity, config.link.password.as_str()), (8 << 20, "007"));
     assert_eq!(config.section.name, "front");
+}
+
+#[test]
+fn every_default_section_can_be_laid_out() {
+    for role in Role::ALL {
+        let config = Config::of_role(*role);
+        let geometry =
+            gs_shm::Geometry::of(&config.section_config()).unwrap_or_else(|e| panic!("{role}: {e}"));
+        assert!(geometry.total_len <= config.capacity);
+    }
+    let small = flags(&[
+        ("role", "relay"),
+        ("capacity", "1mb"),
+        ("section.block_bytes", "4096"),
+    ]);
+    gs_shm::Geometry::of(&small.section_config()).expect("the least section with the largest blocks");
 }

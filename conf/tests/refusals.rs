@@ -201,6 +201,20 @@ fn options_must_agree_with_each_other() {
             ],
             "paths.x.stale_ms",
         ),
+        (
+            vec![("tls.port", "7878"), ("tls.cert", "c"), ("tls.key", "k")],
+            "link.tls",
+        ),
+        (
+            vec![
+                ("role", "relay"),
+                ("capacity", "1tb"),
+                ("section.block_bytes", "128"),
+            ],
+            "capacity",
+        ),
+        (vec![("paths.a__b.prefix", "a")], "paths.a__b.prefix"),
+        (vec![("paths.a_.prefix", "a")], "paths.a_.prefix"),
         (vec![("section.name", "../x")], "section.name"),
         (vec![("announce", "here")], "announce"),
         (vec![("paths.Upper.prefix", "u")], "paths.Upper.prefix"),

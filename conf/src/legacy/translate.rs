@@ -8,7 +8,7 @@ use super::Translated;
 use super::fields::{Meaning, field_of};
 use super::net::{child, dial_tls, endpoint, listen, listen_tls_of_relief};
 use super::out::{Out, number, plain, text, truth};
-use crate::value::is_name;
+use crate::load::is_path_name;
 use crate::words::Role;
 
 /// Tables that hold fields and are none themselves.
@@ -185,7 +185,7 @@ fn section(cache: Option<&Value>, plain_name: &str, out: &mut Out) {
         });
         let bytes = count.saturating_mul(record).saturating_mul(5) / 4;
         let bytes = bytes.saturating_add(2 << 20);
-        out.set_within("el_count", "capacity", bytes, 4 << 20, 64 << 40);
+        out.set_within("el_count", "capacity", bytes, 4 << 20, 1 << 40);
     }
 }
 
@@ -265,7 +265,7 @@ fn paths(top: &Value, net: &Value, out: &mut Out) {
 
 fn path_name(name: &str, out: &mut Out) -> Option<String> {
     let lower = name.to_ascii_lowercase();
-    if is_name(&lower) {
+    if is_path_name(&lower) {
         return Some(lower);
     }
     out.note(format!(
