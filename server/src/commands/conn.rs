@@ -1,0 +1,119 @@
+//! What a node remembers of one connection.
+
+use crate::core::bus::{Inbox, Mailbox, mailbox};
+use crate::core::clients::ClientInfo;
+use crate::core::keyspace::Scope;
+use crate::core::node::{Agent, Node};
+use gs_resp::{OwnedArgs, Protocol};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// The transaction a connection is queueing.
+#[derive(Default)]
+pub struct Multi {
+    /// The commands so far.
+    pub queue: Vec<OwnedArgs>,
+    /// Bytes they hold on to.
+    pub bytes: usize,
+    /// True once a command was refused: EXEC will refuse too.
+    pub broken: bool,
+}
+
+/// What a connection is subscribed to.
+#[derive(Default)]
+pub struct Subscriptions {
+    /// Channels, in order.
+    pub channels: BTreeSet<Vec<u8>>,
+    /// Patterns, in order.
+    pub patterns: BTreeSet<Vec<u8>>,
+    /// Where messages come in, once it ever subscribed.
+    pub mailbox: Option<(Mailbox, Inbox)>,
+}
+
+impl Subscriptions {
+    /// How many subscriptions there are.
+    pub fn count(&self) -> usize {
+        self.channels.len() + self.patterns.len()
+    }
+}
+
+/// A connection that follows the stream of changes.
+pub struct Follow {
+    /// The next event to send.
+    pub next: u64,
+    /// The agent as others see it.
+    pub agent: Arc<Agent>,
+}
+
+/// The state of one connection.
+pub struct Conn {
+    /// What others may see.
+    pub info: Arc<ClientInfo>,
+    /// The protocol chosen by HELLO.
+    pub proto: Protocol,
+    /// The current logical database.
+    pub db: u8,
+    /// False until the password was given, where one is needed.
+    pub authenticated: bool,
+    /// The transaction being queued.
+    pub multi: Option<Multi>,
+    /// What it listens to.
+    pub subs: Subscriptions,
+    /// The stream it follows, for a front end's agent.
+    pub follow: Option<Follow>,
+    /// The journal's record that must be on disk before the output may leave; 0 for none.
+    pub durable: u64,
+    /// What the running command knows beyond the section.
+    pub scope: Scope,
+    /// Scratch for values that are read to be changed; kept to save allocations.
+    pub scratch: Vec<u8>,
+}
+
+impl Conn {
+    /// A new connection.
+    pub fn new(node: &Node, info: Arc<ClientInfo>) -> Conn {
+        Conn {
+            info,
+            proto: Protocol::Resp2,
+            db: 0,
+            authenticated: node.settings.requirepass.is_none(),
+            multi: None,
+            subs: Subscriptions::default(),
+            follow: None,
+            durable: 0,
+            scope: Scope::default(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The mailbox of this connection, made at the first subscription.
+    pub fn mailbox(&mut self, bytes_max: usize) -> Mailbox {
+        self.subs.mailbox.get_or_insert_with(|| mailbox(bytes_max)).0.clone()
+    }
+
+    /// True while only subscription commands are allowed: RESP2 cannot tell a message from an answer.
+    pub fn only_listens(&self) -> bool {
+        self.proto == Protocol::Resp2 && self.subs.count() > 0
+    }
+
+    /// Ends all that others hold of this connection.
+    pub fn end(&mut self, node: &Node) {
+        self.unsubscribe_all(node);
+        if let (Some(follow), Some(relay)) = (self.follow.take(), node.relay()) {
+            follow.agent.connected.store(false, Ordering::Release);
+            relay.agents_moved.notify_waiters();
+        }
+        node.clients.leave(self.info.id);
+    }
+
+    /// Ends all subscriptions without a word, for RESET and at the end.
+    pub fn unsubscribe_all(&mut self, node: &Node) {
+        for channel in std::mem::take(&mut self.subs.channels) {
+            node.bus.unsubscribe(&channel, self.info.id);
+        }
+        for pattern in std::mem::take(&mut self.subs.patterns) {
+            node.bus.punsubscribe(&pattern, self.info.id);
+        }
+    }
+}

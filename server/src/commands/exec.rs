@@ -1,0 +1,105 @@
+//! Running one command: look it up, check what is allowed, run it.
+
+use crate::commands::{Command, Ctx, Outcome, Reply, Stop, table};
+use crate::core::node::NodeRole;
+use gs_resp::{Args, Code, Flags, OwnedArgs, Refusal};
+
+/// Finds the row of a command, its subcommand included.
+pub fn find(args: Args<'_>) -> Result<&'static Command, Refusal> {
+    let Some(row) = table::find(args.name()) else {
+        return Err(Refusal::unknown_command(args.name(), args.skip(1)));
+    };
+    let Some(word) = args.get(1).filter(|_| table::has_subcommands(row)) else { return Ok(row) };
+    table::find_sub(row, word).ok_or_else(|| Refusal::unknown_subcommand(row.spec.name.as_bytes(), word))
+}
+
+/// Runs one command, or queues it. On [`Stop`] nothing was changed and nothing was written.
+pub fn execute(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let row = match find(args).and_then(|row| admit(ctx, row, args).map(|()| row)) {
+        Ok(row) => row,
+        Err(refusal) => {
+            if let Some(multi) = &mut ctx.conn.multi {
+                multi.broken = true;
+            }
+            ctx.node.metrics.refused_commands.add(1);
+            return Err(refusal.into());
+        }
+    };
+    if ctx.conn.multi.is_some() && !row.spec.flags.contains(Flags::NO_MULTI) && !is_control(row) {
+        return queue(ctx, args);
+    }
+    run(ctx, row, args)
+}
+
+/// Runs a row that has been admitted, and counts it.
+pub fn run(ctx: &mut Ctx<'_>, row: &'static Command, args: Args<'_>) -> Outcome {
+    let mark = ctx.out.len();
+    let outcome = (row.run)(ctx, args);
+    match &outcome {
+        Ok(_) => ctx.node.metrics.called(row),
+        Err(Stop::Refuse(_)) => {
+            ctx.out.truncate(mark);
+            ctx.node.metrics.called(row);
+            ctx.node.metrics.failed(row);
+        }
+        Err(_) => ctx.out.truncate(mark),
+    }
+    outcome
+}
+
+/// Commands that act on the transaction itself.
+fn is_control(row: &Command) -> bool {
+    matches!(row.spec.name, "multi" | "exec" | "discard" | "watch" | "unwatch" | "reset" | "quit")
+}
+
+fn admit(ctx: &Ctx<'_>, row: &Command, args: Args<'_>) -> Result<(), Refusal> {
+    let spec = &row.spec;
+    if !spec.arity.accepts(args.len()) {
+        return Err(Refusal::wrong_arity(&row.spec.full_name()));
+    }
+    if !ctx.conn.authenticated && !spec.flags.contains(Flags::NO_AUTH) {
+        return Err(Refusal::new(Code::NoAuth, "Authentication required."));
+    }
+    if !spec.roles.contains(ctx.node.role.bit()) {
+        return Err(wrong_role(ctx.node.role, row));
+    }
+    if ctx.conn.only_listens() && !listens(row) {
+        return Err(Refusal::in_subscription(&row.spec.full_name()));
+    }
+    Ok(())
+}
+
+/// Commands a RESP2 connection may send while it listens.
+fn listens(row: &Command) -> bool {
+    matches!(
+        row.spec.name,
+        "subscribe" | "unsubscribe" | "psubscribe" | "punsubscribe" | "ssubscribe" | "sunsubscribe" | "ping" | "quit" | "reset"
+    )
+}
+
+fn wrong_role(role: NodeRole, row: &Command) -> Refusal {
+    let name = row.spec.full_name().to_uppercase();
+    if row.spec.flags.contains(Flags::WRITE) {
+        return Refusal::new(Code::ReadOnly, format!("this is a {} node: send {name} to its relay", role.word()));
+    }
+    let roles = row.spec.roles.words().collect::<Vec<_>>().join(", ");
+    Refusal::err(format!("{name} is not served by a {} node; it is by: {roles}", role.word()))
+}
+
+fn queue(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let owned = OwnedArgs::from(args);
+    let max = ctx.node.settings.query_buffer_bytes;
+    let Some(multi) = &mut ctx.conn.multi else { return ctx.ok() };
+    multi.bytes += owned.memory_bytes();
+    if multi.bytes > max {
+        multi.broken = true;
+        let text = format!(
+            "the transaction holds more than {max} bytes of queued commands; send DISCARD and use smaller ones \
+             (limits.query_buffer_bytes)"
+        );
+        return Err(Refusal::err(text).into());
+    }
+    multi.queue.push(owned);
+    ctx.reply().simple("QUEUED");
+    Ok(Reply::Done)
+}

@@ -1,0 +1,19 @@
+//! What a node knows and decides: its keyspace, the directory of what lives downstream, tombstones, the
+//! journal, the stream to front ends and the channels. Nothing here touches a socket.
+
+pub mod bus;
+pub mod clients;
+pub mod directory;
+pub mod iterate;
+pub mod journal;
+pub mod keyspace;
+pub mod members;
+pub mod node;
+pub mod outbox;
+pub mod paths;
+pub mod resolve;
+pub mod stream;
+pub mod stripes;
+pub mod tombs;
+pub mod topics;
+pub mod version;

@@ -1,0 +1,353 @@
+//! One node: everything its connections and its background work share.
+
+use crate::core::bus::{Bus, ClientId};
+use crate::core::directory::Directory;
+use crate::core::journal::Journal;
+use crate::core::members::Members;
+use crate::core::outbox::Outbox;
+use crate::core::paths::Paths;
+use crate::core::resolve::Outside;
+use crate::core::stream::Stream;
+use crate::core::stripes::Stripes;
+use crate::core::tombs::Tombs;
+use crate::core::version::Versions;
+use crate::metrics::Metrics;
+use crate::roles::Links;
+use crate::roles::relief::Relief;
+use crate::roles::sibling::Sibling;
+use dashmap::DashMap;
+use gs_client::cache::Cache;
+use gs_client::clock::Clock;
+use gs_client::link::Link;
+use gs_resp::Roles;
+use parking_lot::{Mutex, RwLock};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+
+/// Logical databases of every node.
+pub const DATABASES: u8 = 16;
+
+/// What a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NodeRole {
+    /// Owns the sessions of its front ends.
+    Relay,
+    /// Serves the relief side of a relay.
+    Sibling,
+    /// Takes young overflow.
+    Expansion,
+    /// Takes what aged out.
+    Aging,
+}
+
+impl NodeRole {
+    /// The word used on the command line, in replies, metrics and start-up lines.
+    pub fn word(self) -> &'static str {
+        match self {
+            NodeRole::Relay => "relay",
+            NodeRole::Sibling => "sibling",
+            NodeRole::Expansion => "relief-expansion",
+            NodeRole::Aging => "relief-aging",
+        }
+    }
+
+    /// The bit in a command row's roles.
+    pub fn bit(self) -> Roles {
+        match self {
+            NodeRole::Relay => Roles::RELAY,
+            NodeRole::Sibling => Roles::SIBLING,
+            NodeRole::Expansion => Roles::EXPANSION,
+            NodeRole::Aging => Roles::AGING,
+        }
+    }
+}
+
+/// The limits and switches of a node, from its configuration. Units are in the names.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The password a client must give, if any.
+    pub requirepass: Option<String>,
+    /// Connections at most.
+    pub clients_max: usize,
+    /// Bytes of one unfinished request, and of its queue in a transaction.
+    pub query_buffer_bytes: usize,
+    /// Words of one request.
+    pub args_max: usize,
+    /// Bytes of unread replies of one client.
+    pub output_buffer_bytes: usize,
+    /// Bytes of unread messages of one subscriber.
+    pub pubsub_buffer_bytes: usize,
+    /// How long a new connection may take to authenticate.
+    pub auth_timeout: Duration,
+    /// Bytes of one value.
+    pub value_bytes_max: usize,
+    /// How long a write waits for room.
+    pub full_wait: Duration,
+    /// What a full section does.
+    pub on_full: OnFull,
+    /// True where front ends are sent values, false where they only hear that something changed.
+    pub push_values: bool,
+    /// How long a front end may answer without hearing from the relay.
+    pub lease: Duration,
+    /// How often peers are heard from.
+    pub heartbeat: Duration,
+}
+
+/// What a full section does with a write that needs room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFull {
+    /// Hands over to reliefs, and refuses when none takes anything.
+    Relief,
+    /// Evicts and counts.
+    Drop,
+    /// Hands over once any relief has ever joined, evicts before.
+    Auto,
+}
+
+/// One key that moved into the section, told to iterations that may have passed its place.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    /// Logical database.
+    pub db: u8,
+    /// The key.
+    pub key: Box<[u8]>,
+}
+
+/// The newest moves, bounded: an iteration that finds its start overwritten starts its stage again.
+#[derive(Default)]
+pub struct MoveLog {
+    ring: Mutex<(u64, VecDeque<Moved>)>,
+}
+
+/// Moves remembered.
+const MOVES_MAX: usize = 65_536;
+
+impl MoveLog {
+    /// Notes a move.
+    pub fn push(&self, db: u8, key: &[u8]) {
+        let mut ring = self.ring.lock();
+        ring.1.push_back(Moved { db, key: key.into() });
+        if ring.1.len() > MOVES_MAX {
+            ring.1.pop_front();
+            ring.0 += 1;
+        }
+    }
+
+    /// The number that the next move will have.
+    pub fn next(&self) -> u64 {
+        let ring = self.ring.lock();
+        ring.0 + ring.1.len() as u64
+    }
+
+    /// Up to `max` moves from number `from` on, and the number after them; none when they are forgotten.
+    pub fn read(&self, from: u64, max: usize) -> Option<(Vec<Moved>, u64)> {
+        let ring = self.ring.lock();
+        let skip = usize::try_from(from.checked_sub(ring.0)?).ok()?;
+        let list: Vec<Moved> = ring.1.iter().skip(skip).take(max).cloned().collect();
+        let next = from + list.len() as u64;
+        Some((list, next))
+    }
+}
+
+/// A front end's agent, as the relay sees it.
+#[derive(Debug, Default)]
+pub struct Agent {
+    /// The newest event that it said it has applied.
+    pub applied: AtomicU64,
+    /// When it was last heard from, boot-time milliseconds.
+    pub heard_ms: AtomicU64,
+    /// False once its connection ended; its lease may still run.
+    pub connected: AtomicBool,
+}
+
+/// What a relay owns beside its section.
+pub struct Relay {
+    /// What lives downstream.
+    pub directory: Directory,
+    /// What must not return.
+    pub tombs: Tombs,
+    /// Flushes: everything of a database below this version is gone.
+    pub flushed: [AtomicU64; DATABASES as usize],
+    /// Tombstones on disk.
+    pub journal: Journal,
+    /// Changes for front ends.
+    pub stream: Stream,
+    /// Orders for reliefs.
+    pub outbox: Outbox,
+    /// The reliefs known.
+    pub members: Members,
+    /// The source of versions.
+    pub versions: Versions,
+    /// The link to the sibling, once it said where it is.
+    pub sibling: RwLock<Option<Link>>,
+    /// Where the sibling is.
+    pub sibling_addr: RwLock<Option<String>>,
+    /// Look-ups downstream that are under way, one per key.
+    pub flights: DashMap<(u8, Box<[u8]>), watch::Receiver<bool>>,
+    /// Keys that moved up.
+    pub moves: MoveLog,
+    /// The agents of front ends by connection.
+    pub agents: DashMap<ClientId, Arc<Agent>>,
+    /// Signalled when an agent applied something or went away.
+    pub agents_moved: Notify,
+    /// True when the journal was damaged: what reliefs report is not believed.
+    pub quarantine: bool,
+    /// Flushes so far; a relief that has not heard of all of them is told before it is asked.
+    pub flushes: AtomicU64,
+    /// Flushes that each relief acknowledged.
+    pub flushes_told: DashMap<u16, u64>,
+    /// Reliefs whose holdings this life of the relay does not know yet.
+    pub unreported: AtomicUsize,
+    /// Reliefs that may hold a copy that nobody listed.
+    pub doubted: AtomicUsize,
+}
+
+impl Relay {
+    /// The link to the sibling, if it is there.
+    pub fn downstream(&self) -> Option<Link> {
+        self.sibling.read().clone()
+    }
+
+    /// True while some relief may hold keys that the directory does not list.
+    pub fn has_unreported(&self) -> bool {
+        self.unreported.load(Ordering::Acquire) > 0
+    }
+
+    /// True while some relief may hold a copy that nobody listed.
+    pub fn has_doubts(&self) -> bool {
+        self.doubted.load(Ordering::Acquire) > 0
+    }
+
+    /// Counts anew after a change of the members.
+    pub fn members_changed(&self) {
+        self.unreported.store(self.members.unreported().len(), Ordering::Release);
+        self.doubted.store(self.members.doubted(), Ordering::Release);
+        self.outbox.wake();
+    }
+}
+
+/// What a node is beside its section.
+pub enum Part {
+    /// A relay.
+    Relay(Box<Relay>),
+    /// A sibling.
+    Sibling(Box<Sibling>),
+    /// A relief of either tier.
+    Relief(Box<Relief>),
+}
+
+/// One node; shared by its threads.
+pub struct Node {
+    /// The node's name in its family.
+    pub name: String,
+    /// What it is.
+    pub role: NodeRole,
+    /// Limits and switches.
+    pub settings: Settings,
+    /// Name and value of every setting, for CONFIG GET.
+    pub config: Vec<(String, String)>,
+    /// The sessions.
+    pub cache: Cache,
+    /// The clock of this node.
+    pub clock: Clock,
+    /// The policies by key prefix.
+    pub paths: Paths,
+    /// Order among this process's threads.
+    pub stripes: Stripes,
+    /// Channels.
+    pub bus: Bus,
+    /// Counters.
+    pub metrics: Metrics,
+    /// The connections.
+    pub clients: crate::core::clients::Clients,
+    /// Signalled when room was made in the section.
+    pub room: Notify,
+    /// How it talks to its peers.
+    pub links: Links,
+    /// Questions to external validators.
+    pub outside: Outside,
+    /// The role's own state.
+    pub part: Part,
+    /// True once the node serves; false again while it drains.
+    pub ready: AtomicBool,
+    /// Becomes true when the node shall stop.
+    pub stop: watch::Sender<bool>,
+    /// When the node started, wall-clock milliseconds.
+    pub started_unix_ms: u64,
+    /// Random identity of this life of the node, 40 hexadecimal digits.
+    pub run_id: String,
+    /// The port of the RESP listener, once bound.
+    pub port: AtomicU64,
+}
+
+impl Node {
+    /// The relay's state; none on another node.
+    pub fn relay(&self) -> Option<&Relay> {
+        match &self.part {
+            Part::Relay(relay) => Some(relay),
+            _ => None,
+        }
+    }
+
+    /// The sibling's state; none on another node.
+    pub fn sibling(&self) -> Option<&Sibling> {
+        match &self.part {
+            Part::Sibling(sibling) => Some(sibling),
+            _ => None,
+        }
+    }
+
+    /// The relief's state; none on another node.
+    pub fn relief(&self) -> Option<&Relief> {
+        match &self.part {
+            Part::Relief(relief) => Some(relief),
+            _ => None,
+        }
+    }
+
+    /// Milliseconds of boot time.
+    pub fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    /// Remaining life of a deadline for the wire: -1 for none, never negative otherwise.
+    pub fn pttl(&self, deadline_ms: u64) -> i64 {
+        if deadline_ms == 0 { -1 } else { deadline_ms.saturating_sub(self.now_ms()) as i64 }
+    }
+
+    /// The deadline of a remaining life from the wire; 0 for none.
+    pub fn deadline(&self, pttl: i64) -> u64 {
+        u64::try_from(pttl).map_or(0, |ms| self.now_ms().saturating_add(ms).max(1))
+    }
+
+    /// A receiver that becomes true when the node shall stop.
+    pub fn stopping(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
+    }
+
+    /// True while the node serves.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// True where a full section evicts records instead of handing them over.
+    pub fn drops_when_full(&self) -> bool {
+        match self.settings.on_full {
+            OnFull::Relief => false,
+            OnFull::Drop => true,
+            OnFull::Auto => self.relay().is_some_and(|relay| relay.members.list().is_empty()),
+        }
+    }
+
+    /// What of a relay's family cannot be asked for, in words; none when all is well.
+    pub fn trouble(&self) -> Option<String> {
+        let relay = self.relay()?;
+        if relay.journal.is_failing() {
+            return Some("the journal cannot be written".into());
+        }
+        relay.quarantine.then(|| "the journal was damaged: what reliefs hold is not trusted".to_string())
+    }
+}

@@ -1,0 +1,449 @@
+//! The demoter: it keeps room free ahead of demand by handing records over, and never lets one go before the
+//! receiver acknowledged it.
+//!
+//! On the sibling it empties the relay's section towards the reliefs; on an expansion node it passes on what
+//! has aged. Both mark a record EVICTING (it stays readable), copy it, send it, and free exactly that
+//! incarnation on acknowledgement; whatever else happens, the record becomes LIVE again or was destroyed.
+
+use crate::core::members::Tier;
+use crate::core::node::Node;
+use crate::roles::relief::{copy_of, parcel};
+use crate::roles::sibling::{Peer, Sibling};
+use crate::roles::wire::{self, Parcel};
+use crate::roles::pause;
+use gs_client::cache::{BlockRef, Release, Verdict, Victim, View};
+use gs_policies::age::{Reach, Route, route};
+use gs_policies::evict::{Cutoff, Evict, Fifo, Recency, Swept, Verdict as Judged, View as Judge};
+use gs_policies::params::Params;
+use gs_policies::pressure;
+use gs_resp::{encode_arg, encode_arg_i64, encode_arg_u64, slot_of};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Batches on their way at once.
+const IN_FLIGHT: usize = 4;
+/// Blocks the hand looks at in one step.
+const PROBES: u32 = 8_192;
+/// How soon room is looked for again while there is pressure.
+const PRESSED: Duration = Duration::from_millis(1);
+
+/// A record on its way: its place here and its parcel.
+struct Load {
+    at: BlockRef,
+    parcel: Parcel,
+}
+
+fn judge(view: &View, pressure: u8) -> Judge {
+    Judge {
+        refs: view.refs,
+        age_ms: view.age_ms,
+        idle_ms: view.idle_ms,
+        remaining_ms: view.remaining_ms,
+        bytes: view.bytes as u32,
+        pressure,
+    }
+}
+
+fn verdict(judged: Judged) -> Verdict {
+    match judged {
+        Judged::Keep => Verdict::Keep,
+        Judged::Demerit => Verdict::Demerit,
+        Judged::Take => Verdict::Take,
+    }
+}
+
+/// Marks up to `max` victims of the CLOCK hand.
+fn recency(node: &Node, max: usize, level: u8, victims: &mut Vec<Victim>) {
+    let policy = Recency::default();
+    let mut taken = victims.len();
+    node.cache.section().sweep(
+        PROBES,
+        node.now_ms(),
+        &mut |view| {
+            if taken >= max {
+                return Verdict::Keep;
+            }
+            let judged = verdict(policy.judge(&judge(view, level)));
+            taken += usize::from(judged == Verdict::Take);
+            judged
+        },
+        victims,
+    );
+}
+
+/// The sibling's side: keep the relay's section from filling up.
+pub async fn hand_over(node: Arc<Node>) {
+    let permits = Arc::new(Semaphore::new(IN_FLIGHT));
+    let mut freeing = false;
+    let mut aged_at_ms = node.now_ms();
+    loop {
+        let Some(sibling) = node.sibling() else { return };
+        let params = *sibling.params.read();
+        let stats = node.cache.section().stats();
+        let (free, total) = (node.cache.section().free_blocks(), stats.blocks);
+        let demand = pressure::demand(free, total, freeing, &params.pressure());
+        freeing = demand.freeing;
+        let reach = sibling.reach();
+        let mut victims = Vec::new();
+        if reach.expansion || reach.aging {
+            let batch = params.batch() as usize;
+            // What a dead predecessor had marked, and what this process gave up on, goes first.
+            node.cache.section().adopt_evicting(&mut victims, batch);
+            for (db, key) in std::mem::take(&mut *sibling.crowded.lock()) {
+                let id = node.id(db, &key);
+                node.cache.section().bucket_victims(&id, node.now_ms(), &mut victims);
+            }
+            if demand.blocks > 0 {
+                let level = pressure::level(free, total, &params.pressure());
+                recency(&node, batch, level, &mut victims);
+            }
+            by_hand(&node, sibling, batch, &mut victims);
+            let now_ms = node.now_ms();
+            if victims.is_empty() && now_ms.saturating_sub(aged_at_ms) >= params.interval_ms() {
+                aged_at_ms = now_ms;
+                old(&node, &params, &mut victims);
+            }
+        }
+        let idle = victims.is_empty();
+        if !idle {
+            send(&node, &permits, victims, &params, reach).await;
+        }
+        let wait = if demand.blocks > 0 && !idle { None } else { Some(if freeing { PRESSED } else { Duration::from_millis(2) }) };
+        if let Some(wait) = wait {
+            let mut stop = node.stopping();
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = sibling.wake.notified() => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+        } else {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Marks what an operator asked for, whatever its use; an order that finds nothing more is done.
+fn by_hand(node: &Node, sibling: &Sibling, batch: usize, victims: &mut Vec<Victim>) {
+    let asked = sibling.asked.load(Ordering::Acquire).min(batch as u64);
+    if asked == 0 {
+        return;
+    }
+    let mut found = 0;
+    let blocks = node.cache.section().geometry().blocks;
+    let take = &mut |_: &View| {
+        if found < asked {
+            found += 1;
+            Verdict::Take
+        } else {
+            Verdict::Keep
+        }
+    };
+    node.cache.section().sweep(blocks, node.now_ms(), take, victims);
+    let left = if found == 0 { 0 } else { sibling.asked.load(Ordering::Acquire).saturating_sub(found) };
+    sibling.asked.store(left, Ordering::Release);
+}
+
+/// Marks records that nobody has read for longer than `aged_after`, a few at a time, without pressure.
+fn old(node: &Node, params: &Params, victims: &mut Vec<Victim>) {
+    let aged_after = params.age().aged_after_ms;
+    let max = params.batch() as usize;
+    let mut taken = 0;
+    node.cache.section().sweep(
+        PROBES,
+        node.now_ms(),
+        &mut |view| {
+            if taken < max && view.idle_ms >= aged_after && view.age_ms >= aged_after {
+                taken += 1;
+                Verdict::Take
+            } else {
+                Verdict::Keep
+            }
+        },
+        victims,
+    );
+}
+
+/// Groups victims by their next node and sends each group on its way.
+async fn send(node: &Arc<Node>, permits: &Arc<Semaphore>, victims: Vec<Victim>, params: &Params, reach: Reach) {
+    let Some(sibling) = node.sibling() else { return };
+    let mut groups: HashMap<u16, (Arc<Peer>, Vec<Load>)> = HashMap::new();
+    let (mut key, mut value) = (Vec::new(), Vec::new());
+    for victim in victims {
+        let Some(meta) = node.cache.section().copy_victim(&victim.at, &mut key, &mut value) else { continue };
+        let load = Load { at: meta.at, parcel: parcel(node, &meta, &key, &value) };
+        let tier = match route(load.parcel.age_ms, &params.age(), reach) {
+            Some(Route::Expansion) => Tier::Expansion,
+            _ => Tier::Aging,
+        };
+        match sibling.target(tier, slot_of(&key)) {
+            Some(peer) => groups.entry(peer.index).or_insert_with(|| (peer, Vec::new())).1.push(load),
+            None => {
+                node.cache.section().abort(&load.at);
+            }
+        }
+    }
+    for (peer, loads) in groups.into_values() {
+        // The semaphore is never closed.
+        let Ok(permit) = permits.clone().acquire_owned().await else { return };
+        let node = node.clone();
+        tokio::spawn(async move {
+            ship(&node, &peer, loads).await;
+            drop(permit);
+        });
+    }
+}
+
+/// Sends a group to its node, and frees what the node took once the relay has listed it.
+async fn ship(node: &Arc<Node>, peer: &Arc<Peer>, loads: Vec<Load>) {
+    let Some(sibling) = node.sibling() else { return };
+    let refused = match put(peer, &loads).await {
+        Some(copies) => settle(node, sibling, peer, &loads, &copies).await,
+        None => {
+            doubt(node, sibling, peer).await;
+            loads.iter().collect()
+        }
+    };
+    // A full expansion node: what it refused goes to aging now, rather than waiting here for its room.
+    let mut rest: HashMap<u16, (Arc<Peer>, Vec<&Load>)> = HashMap::new();
+    for load in refused {
+        let aging = (peer.tier == Tier::Expansion)
+            .then(|| sibling.placement.read().owner(Tier::Aging, slot_of(&load.parcel.key)).cloned())
+            .flatten()
+            .filter(|aging| aging.is_up());
+        match aging {
+            Some(aging) => rest.entry(aging.index).or_insert_with(|| (aging, Vec::new())).1.push(load),
+            None => {
+                node.cache.section().abort(&load.at);
+            }
+        }
+    }
+    for (aging, loads) in rest.into_values() {
+        let loads: Vec<Load> = loads.iter().map(|l| Load { at: l.at, parcel: l.parcel.clone() }).collect();
+        let refused = match put(&aging, &loads).await {
+            Some(copies) => settle(node, sibling, &aging, &loads, &copies).await,
+            None => {
+                doubt(node, sibling, &aging).await;
+                loads.iter().collect()
+            }
+        };
+        for load in refused {
+            node.cache.section().abort(&load.at);
+        }
+    }
+}
+
+async fn put(peer: &Peer, loads: &[Load]) -> Option<Vec<i64>> {
+    let mut out = wire::batch_head("GS.PUT", &[], loads.len(), wire::PUT_WORDS);
+    for load in loads {
+        load.parcel.encode(&mut out);
+    }
+    let replies = peer.link.call_encoded(out, 1).await.ok()?;
+    wire::integers(replies.first()?).filter(|copies| copies.len() == loads.len())
+}
+
+/// Tells the relay what a node took; the relay lists and frees it. Returns what the node did not take.
+async fn settle<'l>(
+    node: &Node,
+    sibling: &Sibling,
+    peer: &Peer,
+    loads: &'l [Load],
+    copies: &[i64],
+) -> Vec<&'l Load> {
+    let (taken, refused): (Vec<_>, Vec<_>) = loads.iter().zip(copies).partition(|(_, copy)| **copy > 0);
+    let index = peer.index.to_string();
+    let mut out = wire::batch_head("GS.MOVED", &[index.as_bytes()], taken.len(), wire::MOVED_WORDS);
+    for (load, copy) in &taken {
+        encode_arg_u64(&mut out, u64::from(load.parcel.db));
+        encode_arg(&mut out, &load.parcel.key);
+        encode_arg_u64(&mut out, load.parcel.version);
+        encode_arg_i64(&mut out, **copy);
+        encode_arg_u64(&mut out, u64::from(load.at.index));
+        encode_arg_u64(&mut out, load.at.ctl);
+        encode_arg_u64(&mut out, load.at.w4);
+    }
+    if !taken.is_empty() {
+        let answers = match sibling.relay.call_encoded(out, 1).await.as_deref() {
+            Ok([reply]) => wire::integers(reply),
+            _ => None,
+        };
+        // Without an answer nothing is known: the relay may have freed them, and then `abort` finds another
+        // incarnation and does nothing; or it has not, and they are live again and will be sent again.
+        let unheard = answers.is_none();
+        let answers = answers.unwrap_or_else(|| vec![2; taken.len()]);
+        let counter = match peer.tier {
+            Tier::Expansion => &node.metrics.demoted_expansion,
+            Tier::Aging => &node.metrics.demoted_aging,
+        };
+        let (moved, stays): (Vec<_>, Vec<_>) = taken.iter().zip(answers).partition(|(_, answer)| *answer == 1);
+        counter.add(moved.len() as u64);
+        let orphans: Vec<(&Parcel, i64)> = stays.iter().map(|((load, copy), _)| (&load.parcel, **copy)).collect();
+        // The node holds copies that nobody lists: they go, or are in doubt, before the record is live again.
+        if unheard || !withdraw(peer, &orphans).await {
+            doubt(node, sibling, peer).await;
+        }
+        for ((load, _), _) in stays {
+            node.cache.section().abort(&load.at);
+        }
+    }
+    refused.into_iter().map(|(load, _)| load).collect()
+}
+
+/// Has a node drop copies that nobody lists. True once it did.
+pub async fn withdraw(peer: &Peer, orphans: &[(&Parcel, i64)]) -> bool {
+    if orphans.is_empty() {
+        return true;
+    }
+    let mut out = wire::batch_head("GS.TOMB", &[], orphans.len(), wire::TOMB_WORDS);
+    for (parcel, copy) in orphans {
+        encode_arg(&mut out, b"drop");
+        encode_arg_u64(&mut out, u64::from(parcel.db));
+        encode_arg(&mut out, &parcel.key);
+        encode_arg_i64(&mut out, *copy);
+    }
+    matches!(peer.link.call_encoded(out, 1).await.as_deref(), Ok([reply]) if wire::integers(reply).is_some())
+}
+
+/// Tells the relay that a node may hold copies that nobody listed, and has the node report. While the relay
+/// cannot be told, the records stay as they are, EVICTING and readable; a relay that is gone takes this
+/// process with it, and its next life doubts everyone.
+pub async fn doubt(node: &Node, sibling: &Sibling, peer: &Peer) {
+    let index = peer.index.to_string();
+    let call: [&[u8]; 3] = [b"GS.MEMBER", b"DOUBT", index.as_bytes()];
+    while !matches!(sibling.relay.call(&call).await, Ok(reply) if reply.is_ok()) {
+        if !pause(node, Duration::from_millis(50)).await {
+            return;
+        }
+    }
+    sibling.audits.lock().push(peer.index);
+}
+
+/// An expansion node's side: pass on what has aged, and under pressure the oldest.
+pub async fn pass_on(node: Arc<Node>) {
+    let mut freeing = false;
+    let mut cutoff = Cutoff(1_000);
+    loop {
+        let Some(relief) = node.relief() else { return };
+        let params = *relief.params.read();
+        let total = node.cache.section().stats().blocks;
+        let demand = pressure::demand(node.cache.section().free_blocks(), total, freeing, &params.pressure());
+        freeing = demand.freeing;
+        let asked = relief.asked.swap(0, Ordering::AcqRel);
+        let mut victims = Vec::new();
+        node.cache.section().adopt_evicting(&mut victims, params.batch() as usize);
+        let pressed = demand.blocks > 0 || asked > 0;
+        // Without pressure only what has aged goes; under pressure the mark falls until enough goes.
+        let mark = if pressed { cutoff.0 } else { params.age().aged_after_ms };
+        let policy = Fifo { older_than_ms: mark };
+        let (mut seen, mut taken) = (0u32, 0u32);
+        let max = params.batch();
+        node.cache.section().sweep(
+            PROBES,
+            node.now_ms(),
+            &mut |view| {
+                seen += 1;
+                let judged = verdict(policy.judge(&judge(view, 0)));
+                if taken >= max || judged != Verdict::Take {
+                    return Verdict::Keep;
+                }
+                taken += 1;
+                judged
+            },
+            &mut victims,
+        );
+        if pressed {
+            cutoff = cutoff.older(Swept { seen, taken, wanted: max / 2 });
+        }
+        if !victims.is_empty() && !pass_batch(&node, victims).await && !pause(&node, Duration::from_millis(50)).await {
+            return;
+        }
+        let wait = if pressed { PRESSED } else { Duration::from_millis(params.interval_ms().clamp(1, 1_000)) };
+        let mut stop = node.stopping();
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Hands one batch to the sibling; false when nobody took anything.
+async fn pass_batch(node: &Node, victims: Vec<Victim>) -> bool {
+    let Some(relief) = node.relief() else { return false };
+    let (mut key, mut value) = (Vec::new(), Vec::new());
+    let mut loads = Vec::new();
+    for victim in victims {
+        if let Some(meta) = node.cache.section().copy_victim(&victim.at, &mut key, &mut value) {
+            loads.push(Load { at: meta.at, parcel: parcel(node, &meta, &key, &value) });
+        }
+    }
+    let mut out = wire::batch_head("GS.HANDOFF", &[node.name.as_bytes()], loads.len(), wire::HANDOFF_WORDS);
+    for load in &loads {
+        load.parcel.encode(&mut out);
+        encode_arg_u64(&mut out, copy_of(&load.at));
+    }
+    let link = relief.sibling.read().clone();
+    let answers = match link {
+        Some(link) => match link.call_encoded(out, 1).await.as_deref() {
+            Ok([reply]) => wire::integers(reply),
+            _ => None,
+        },
+        None => None,
+    };
+    let answers = answers.unwrap_or_else(|| vec![-1; loads.len()]);
+    let mut moved = 0;
+    for (load, answer) in loads.iter().zip(answers) {
+        // 1: listed elsewhere; 0: nobody reads this copy any more.
+        let done = answer >= 0 && node.cache.section().release(&load.at) == Release::Freed;
+        if done {
+            moved += 1;
+        } else {
+            node.cache.section().abort(&load.at);
+        }
+    }
+    if moved > 0 {
+        node.room.notify_waiters();
+    }
+    moved > 0
+}
+
+/// As pressure on the relay falls, young sessions come back up from the expansion nodes.
+pub async fn hand_back(node: Arc<Node>) {
+    loop {
+        if !pause(&node, Duration::from_secs(1)).await {
+            return;
+        }
+        let Some(sibling) = node.sibling() else { return };
+        let params = *sibling.params.read();
+        let total = node.cache.section().stats().blocks;
+        let peers = sibling.placement.read().peers.clone();
+        for peer in peers.iter().filter(|peer| peer.tier == Tier::Expansion && peer.is_up()) {
+            let held = peer.objects.load(Ordering::Relaxed);
+            let free = node.cache.section().free_blocks();
+            let n = pressure::hand_back(free, total, held, &params.pressure());
+            if n > 0 && climb(sibling, peer, n).await.is_none() {
+                tracing::debug!(relief = %peer.name, "nothing could be handed back now");
+            }
+        }
+    }
+}
+
+/// Asks the relay to bring up to `n` sessions of a node back.
+async fn climb(sibling: &Sibling, peer: &Peer, n: u64) -> Option<()> {
+    let count = n.min(512).to_string();
+    for db in 0..16u8 {
+        let db = db.to_string();
+        let call: [&[u8]; 4] = [b"GS.KEYS", b"0", count.as_bytes(), db.as_bytes()];
+        let (_, items) = crate::roles::sibling::keys_page(&peer.link.call(&call).await.ok()?)?;
+        if items.is_empty() {
+            continue;
+        }
+        let mut out = wire::batch_head("GS.PROMOTE", &[db.as_bytes()], items.len(), 1);
+        for (key, _, _) in &items {
+            encode_arg(&mut out, key);
+        }
+        sibling.relay.call_encoded(out, 1).await.ok()?;
+    }
+    Some(())
+}
