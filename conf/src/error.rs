@@ -139,3 +139,14 @@ impl From<ConfError> for Errors {
         Errors(vec![error])
     }
 }
+
+/// What a parser said, in one line and without the line of the file that it shows: that may hold a password.
+pub(crate) fn without_source(said: &str) -> String {
+    let kept: Vec<&str> = said
+        .lines()
+        .filter(|line| !line.contains('|'))
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    kept.join("; ")
+}

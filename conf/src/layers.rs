@@ -2,7 +2,7 @@
 
 use config::{Environment, File, FileFormat, Map, Source, Value as Parsed, ValueKind};
 
-use crate::error::{ConfError, Origin};
+use crate::error::{ConfError, Origin, without_source};
 use crate::value::Raw;
 
 /// One key as a layer says it.
@@ -30,7 +30,7 @@ pub(crate) fn file(text: &str, extension: &str, origin: &Origin) -> Result<Vec<S
         .map_err(|error| ConfError::Syntax {
             origin: origin.clone(),
             format: name,
-            reason: error.to_string().trim().to_owned(),
+            reason: without_source(&error.to_string()),
         })?;
     Ok(flatten(parsed, origin))
 }

@@ -14,7 +14,7 @@ use crate::value::{Fault, Raw, Value, Values};
 use crate::words::Role;
 
 /// Where a configuration comes from, beside the defaults. Later ones win: file, environment, flags.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Inputs {
     /// The configuration file, if there is one.
     pub file: Option<PathBuf>,
@@ -22,6 +22,19 @@ pub struct Inputs {
     pub env: Vec<(String, String)>,
     /// Keys and texts from the command line; the last one of a key wins.
     pub flags: Vec<(String, String)>,
+}
+
+impl std::fmt::Debug for Inputs {
+    /// Names only: values may be passwords.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names =
+            |pairs: &[(String, String)]| pairs.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        f.debug_struct("Inputs")
+            .field("file", &self.file)
+            .field("env", &names(&self.env))
+            .field("flags", &names(&self.flags))
+            .finish()
+    }
 }
 
 impl Inputs {

@@ -34,7 +34,7 @@ group! {
     /// A whole configuration.
     pub struct Config in "" {
         /// What this process is.
-        role: Role = row_per(Kind::Choice(Role::WORDS), ["family", "relay", "sibling", "relief-expansion", "relief-aging"]).flag("--role");
+        role: Role = row(Kind::Choice(Role::WORDS), "family").flag("--role");
         /// The node's name, unique in its family and the same after a restart. Empty: its role and the address it announces.
         name: String = row(Kind::Text, "");
         /// The address to listen on.

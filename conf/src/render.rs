@@ -96,7 +96,8 @@ fn as_redis(config: &Config, row: &Row, form: Form, value: &Value) -> String {
     }
 }
 
-fn hide(value: &Value) -> String {
+/// A secret, as it may be shown.
+pub(crate) fn hide(value: &Value) -> String {
     if value.text().is_empty() {
         String::new()
     } else {

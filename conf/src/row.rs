@@ -211,10 +211,26 @@ macro_rules! group {
         $( with { $( $(#[doc = $part_doc:literal])+ $part:ident : $part_type:ty, )* } )?
     ) => {
         $(#[doc = $group_doc])*
-        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[derive(Clone, PartialEq, Eq)]
         pub struct $group {
             $( $(#[doc = $doc])+ pub $field: $type, )*
             $( $( $(#[doc = $part_doc])+ pub $part: $part_type, )* )?
+        }
+
+        impl std::fmt::Debug for $group {
+            /// By hand, because a configuration is what one logs when something is odd, and it holds passwords.
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                let mut values = Vec::new();
+                self.show(&mut values);
+                let mut shown = f.debug_struct(stringify!($group));
+                for (row, value) in Self::ROWS.iter().zip(&values) {
+                    let name = row.name.rsplit('.').next().unwrap_or(row.name);
+                    let text = if row.secret { $crate::render::hide(value) } else { value.show() };
+                    shown.field(name, &format_args!("{text}"));
+                }
+                $( $( shown.field(stringify!($part), &self.$part); )* )?
+                shown.finish()
+            }
         }
 
         impl $group {
@@ -235,8 +251,7 @@ macro_rules! group {
                 }
             }
 
-            /// The value of every field, in the order of the table. (A group may be one that nothing shows.)
-            #[allow(dead_code)]
+            /// The value of every field, in the order of the table.
             pub(crate) fn show(&self, out: &mut Vec<$crate::value::Value>) {
                 $( out.push($crate::value::Encode::encode(&self.$field)); )*
             }

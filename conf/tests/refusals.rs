@@ -175,6 +175,37 @@ fn a_secret_is_not_in_the_error_about_it() {
 }
 
 #[test]
+fn a_secret_is_neither_in_a_debug_print_nor_in_a_syntax_error() {
+    let config = from_flags(&[("requirepass", "hush-1"), ("link.password", "hush-2")]).expect("passwords");
+    let text = format!("{config:?} {config:#?}");
+    assert!(
+        !text.contains("hush") && text.contains("requirepass: (hidden)"),
+        "{text}"
+    );
+    let flags = vec![("requirepass".to_owned(), "hush".to_owned())];
+    let text = format!(
+        "{:?}",
+        Inputs {
+            env: flags.clone(),
+            flags,
+            file: None
+        }
+    );
+    assert!(!text.contains("hush"), "{text}");
+    for (extension, text) in [
+        ("toml", "port = 1\nrequirepass = \"hush\n"),
+        ("toml", "requirepass = hush"),
+        ("json5", "{ requirepass: 'hush }"),
+        ("yaml", "requirepass: 'hush\n  x: [}"),
+        ("conf", "{ \"half_edge\": true, \"token_path\": \"hush\" \"x\" }"),
+    ] {
+        let said = from_file(extension, text).expect_err(text).to_string();
+        assert!(!said.contains("hush") && said.contains("not valid"), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+#[test]
 fn options_must_agree_with_each_other() {
     for (pairs, key) in [
         (vec![("sibling_port", "7878")], "sibling_port"),

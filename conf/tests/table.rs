@@ -56,13 +56,12 @@ fn names_are_unique_and_every_row_says_what_it_is_for() {
 #[test]
 fn every_default_of_every_role_is_one_that_could_be_written() {
     for role in Role::ALL {
-        for row in rows() {
+        for row in rows().filter(|row| row.name != "role") {
             let name = row.name.replace('*', "auths");
             let given = [
                 ("role", role.to_string()),
                 (name.as_str(), row.default.of(*role).to_owned()),
             ];
-            // The role's own row cannot be another role's default.
             let loaded = load(&flags(&given))
                 .unwrap_or_else(|e| panic!("{role} {name}: {e}"))
                 .config;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::error::{ConfError, Errors, Origin};
+use crate::error::{ConfError, Errors, Origin, without_source};
 
 /// Deepest nesting that is read; the ancestors' files have five levels. The parser recurses, so it gets a bound.
 const DEPTH_MAX: usize = 32;
@@ -22,7 +22,7 @@ fn syntax(reason: String) -> Errors {
     ConfError::Syntax {
         origin: Origin::File("the configuration".to_owned()),
         format: "JSON with comments",
-        reason: reason.trim().to_owned(),
+        reason: without_source(&reason),
     }
     .into()
 }
