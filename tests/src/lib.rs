@@ -8,6 +8,7 @@
 pub mod bins;
 pub mod certs;
 pub mod cluster;
+pub mod front;
 pub mod http;
 pub mod node;
 pub mod oracle;
