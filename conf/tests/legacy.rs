@@ -376,3 +376,60 @@ fn an_honoured_field_changes_something() {
         assert_ne!(with, without, "{field}");
     }
 }
+
+/// An operator's file is outside bytes, too: whatever stands in it, the answer is an error, not a panic.
+#[test]
+fn garbage_ends_in_an_error_or_a_configuration() {
+    for value in [
+        "'\\uD800'",
+        "'\\uDC00\\uD800'",
+        "'\\u12'",
+        "'\\x4'",
+        "0xFFFFFFFFFFFFFFFFFFFFFF",
+        "1e999",
+        "-1e999",
+        "NaN",
+        "-Infinity",
+        "+1",
+        "99999999999999999999999",
+        "-1",
+        "0x",
+        "'\\",
+        "\"\u{0}\"",
+        "null",
+        "[[[]]]",
+        "'\\\u{2028}'",
+        "{}",
+        "[]",
+        "true",
+        "''",
+    ] {
+        for field in [
+            "port",
+            "address",
+            "tls",
+            "cache",
+            "auth_path",
+            "path_types",
+            "relay",
+            "half_edge",
+            "lru",
+            "\u{e9}\u{1f600}",
+        ] {
+            let text = format!(
+                "{{ half_edge: true, {field}: {value}, cache: {{ seed: {value}, el_count: {value}, token_path: {value} }} }}"
+            );
+            let _ = load(&text);
+            let _ = load_client(&text);
+            let _ = load(&format!(
+                "{{ {field}: {{ {field}: [{value}, {{ {field}: {value} }}] }}, edge_supported_relay: true }}"
+            ));
+        }
+    }
+    // Every prefix of a real file, cut at any character.
+    let whole = include_str!("../legacy/ml_relay.conf");
+    for (at, _) in whole.char_indices() {
+        let _ = load(&whole[..at]);
+        let _ = load(&whole[at..]);
+    }
+}
