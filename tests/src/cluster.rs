@@ -152,13 +152,13 @@ impl Cluster {
 }
 
 /// The ports of the members that `GS.SHARD NODES` calls up: one entry per node, a map (or flat pairs)
-/// with its `addr` and its `state`.
+/// with its `address` and its `state`.
 fn up_ports(nodes: &crate::wire::Value) -> Vec<u16> {
     let entries = nodes.items().iter();
     let up = entries.filter(|n| {
         n.field("state")
             .is_some_and(|s| s.text().eq_ignore_ascii_case("up"))
     });
-    up.filter_map(|n| n.field("addr").map(|a| port_of(&a.text())))
+    up.filter_map(|n| n.field("address").map(|a| port_of(&a.text())))
         .collect()
 }

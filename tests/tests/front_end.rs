@@ -361,3 +361,38 @@ fn a_stopped_machine_that_thaws_does_not_answer_what_was_destroyed_meanwhile() {
         });
     }
 }
+
+#[test]
+fn the_demo_sets_gets_and_measures() {
+    let _alone = alone();
+    let cluster = Plan::relay("16mb").start();
+    let dir = cluster.root.path().join("demo");
+    let demo = |words: &[&str]| {
+        let mut command = std::process::Command::new(gs_tests::bins::front_end());
+        command
+            .args(["--section", "demo", "--relay", &cluster.relay.addr(), "--dir"])
+            .arg(&dir)
+            .args(words);
+        let output = command
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("the demo can be run");
+        assert!(
+            output.status.success(),
+            "{words:?}: {}",
+            gs_tests::peers::shown(&output)
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(demo(&["set", "sess:1", "alice", "--ttl", "600"]).starts_with("OK version="));
+    // Another process finds it in the section that the first one made.
+    assert!(demo(&["--attach", "get", "sess:1"]).starts_with("VALUE alice "));
+    let said = demo(&["--attach", "bench", "100"]);
+    assert!(
+        said.contains("ns_per_get=") && !said.contains("hit_ratio=0.0"),
+        "{said}"
+    );
+    assert!(demo(&["--attach", "delete", "sess:1"]).starts_with("OK 1"));
+    assert!(demo(&["get", "sess:1"]).starts_with("NIL"));
+    gs_tests::node::remove_sections(&dir);
+}

@@ -65,7 +65,7 @@ fn demotions_promotions_and_occupancy_are_counted() {
     wait::until_true("promotions are counted", || sum("promot") > before);
     let relief = cluster.reliefs[0].addr_of("relief-aging", "http");
     eventually(&relief, "a relief tells what it holds", |m| {
-        m.sum(|name, _| name.contains("objects") || name.contains("keys")) > 5_000.0
+        m.sum(|name, _| name == "gs_sessions") > 5_000.0
     });
 }
 
