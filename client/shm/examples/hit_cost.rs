@@ -2,6 +2,7 @@
 //! deadline, copy, revalidation, checksum, touch. Random keys, one thread, output buffer reused.
 //!
 //! `cargo run --release -p gs-shm --example hit_cost`
+#![allow(clippy::disallowed_methods, reason = "it measures time")]
 
 use std::hint::black_box;
 use std::time::Instant;

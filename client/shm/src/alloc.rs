@@ -49,19 +49,25 @@ impl Section {
     }
 
     fn take_hinted(&self, mem: Mem<'_>, needed: usize, taken: &mut Vec<(u32, Ctl)>) {
-        let mut pool = self.pool();
         let before = taken.len();
         while taken.len() < needed {
-            let Some(block) = pool.pop() else { break };
-            let ctl = mem.load_ctl(block);
-            if ctl.state() == State::Free {
+            // The lock is private and never held over a shared access.
+            let hints = {
+                let mut pool = self.pool();
+                let keep = pool.len().saturating_sub(needed - taken.len());
+                pool.split_off(keep)
+            };
+            if hints.is_empty() {
+                break;
+            }
+            for block in hints.into_iter().rev() {
+                let ctl = mem.load_ctl(block);
                 let to = ctl.next(State::Writing, self.me);
-                if mem.cas_ctl(block, ctl, to) {
+                if ctl.state() == State::Free && mem.cas_ctl(block, ctl, to) {
                     taken.push((block, to));
                 }
             }
         }
-        drop(pool);
         self.used_add((taken.len() - before) as i64);
     }
 

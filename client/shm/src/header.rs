@@ -204,7 +204,7 @@ impl Echo {
             ("mode", ident::MODE, cfg.mode as u64),
             ("policy fingerprint", ident::POLICY, cfg.policy_fingerprint),
             ("length", ident::TOTAL_LEN, geometry.total_len),
-            ("layout hash", ident::LAYOUT_HASH, geometry.layout_hash()),
+            ("layout hash", ident::LAYOUT_HASH, geometry.layout_hash(cfg)),
         ] {
             if self.words[at] != expected {
                 return Err(mismatch(shm, field, self.words[at], expected));

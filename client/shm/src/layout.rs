@@ -81,7 +81,7 @@ pub(crate) const HEAD_WORDS: usize = 8;
 /// Words of a continuation block before its payload.
 pub(crate) const CONT_WORDS: usize = 2;
 /// Slots of a bucket: one cache line.
-pub(crate) const BUCKET_SLOTS: usize = 8;
+pub(crate) const BUCKET_SLOTS: usize = pick(8, 2);
 
 const PAGE: u64 = 4096;
 const BLOCK_BYTES_MIN: u32 = if cfg!(loom) { 80 } else { 128 };
@@ -166,10 +166,14 @@ impl Geometry {
         self.buckets * BUCKET_SLOTS as u64
     }
 
-    /// One word that differs wherever two processes would look for something in different places.
-    pub(crate) fn layout_hash(&self) -> u64 {
+    /// One word that differs wherever two processes would look for something in different places, or treat
+    /// what they find there differently.
+    pub(crate) fn layout_hash(&self, cfg: &SectionConfig) -> u64 {
         let parts = [
             LAYOUT_VERSION,
+            cfg.capacity_bytes,
+            cfg.mode as u64,
+            cfg.policy_fingerprint,
             u64::from(self.block_bytes),
             u64::from(self.blocks),
             self.buckets,

@@ -45,6 +45,8 @@ impl Section {
             return Lookup::Contended;
         }
         let start = out.len();
+        // Both buckets at once, instead of the second after the first has arrived.
+        self.prefetch(id);
         for _ in 0..READ_TRIES {
             // SYNC POINT: the fence is read before the slots and again after; a writer moves it between
             // making the new record readable and taking the old one away.
@@ -62,6 +64,7 @@ impl Section {
                 }
                 continue;
             }
+            mem.prefetch_payload(&found);
             let meta = mem.meta(&found, now_ms);
             match self.copy(mem, &found, key, &meta, out, &head) {
                 Ok(()) => {
@@ -215,6 +218,24 @@ impl Section {
             Ok(())
         } else {
             Err(Spoiled::Corrupt)
+        }
+    }
+}
+
+impl Mem<'_> {
+    /// Asks for the rest of a record's first two blocks, so that their lines arrive together.
+    #[inline]
+    fn prefetch_payload(self, head: &Head) {
+        let words = HEAD_WORDS + (head.shape.key_len() + head.shape.value_len()).div_ceil(8);
+        let here = self.block(head.block);
+        for line in here[..words.min(here.len())].chunks(8).skip(1) {
+            prefetch_line(&line[0]);
+        }
+        if let Some(next) = self.checked(head.chain.first()) {
+            let there = self.block(next);
+            for line in there[..words.saturating_sub(here.len()).min(there.len())].chunks(8) {
+                prefetch_line(&line[0]);
+            }
         }
     }
 }

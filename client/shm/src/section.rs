@@ -435,7 +435,7 @@ pub(crate) fn write_identity(
         (ident::KEEP_KEYS, u64::from(cfg.keep_keys)),
         (ident::MODE, cfg.mode as u64),
         (ident::POLICY, cfg.policy_fingerprint),
-        (ident::LAYOUT_HASH, geometry.layout_hash()),
+        (ident::LAYOUT_HASH, geometry.layout_hash(cfg)),
         (ident::NONCE_HI, nonce[0]),
         (ident::NONCE_LO, nonce[1]),
         (ident::SECRET_CHECK, secret_check(secret)),
