@@ -78,7 +78,8 @@ fn id(n: u64, salt: u64) -> KeyId {
         x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         x ^ (x >> 31)
     };
-    KeyId { hi: mix(n ^ salt), lo: mix(n.wrapping_add(0x9e37_79b9_7f4a_7c15) ^ salt.rotate_left(17)) }
+    let n = n | salt << 40;
+    KeyId { hi: mix(n), lo: mix(n.wrapping_add(0x9e37_79b9_7f4a_7c15)) }
 }
 
 fn resident_bytes() -> u64 {
@@ -109,7 +110,6 @@ fn main() {
         "{:<18} {:>9} {:>12} {:>12} {:>12} {:>12}",
         "", "bytes/key", "false asks", "forgotten", "ns/unknown", "ns/hand-off"
     );
-    let before = resident_bytes();
     let mut cuckoo = Cuckoo::new(keys as usize);
     let started = Instant::now();
     let mut refused = 0;
@@ -128,7 +128,6 @@ fn main() {
     row("cuckoo, 16 bits", keys, bytes, |id| cuckoo.contains(id), built);
     println!("{:<18} {refused} hand-offs found no place", "");
     drop(cuckoo);
-    let _ = before;
 
     let before = resident_bytes();
     let directory = Directory::default();

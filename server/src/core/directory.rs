@@ -14,9 +14,9 @@ use parking_lot::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 const SHARDS: usize = 64;
-/// Bits of the key id kept in an entry; with the shard, the table's own tag and the place in the table more
-/// than 75 bits decide, so that two keys in ten million are mistaken for each other with p < 1e-9.
-const TAG_SHIFT: u32 = 18;
+/// Bits of a copy's number; what is left of its word holds flags, database and node.
+pub const COPY_BITS: u32 = 46;
+const COPY_SHIFT: u32 = 18;
 const SHADOW: u64 = 1 << 17;
 const SECOND: u64 = 1 << 16;
 const DB_SHIFT: u32 = 12;
@@ -25,12 +25,15 @@ const NODE_MASK: u64 = (1 << 12) - 1;
 /// The highest node index an entry can name.
 pub const NODE_MAX: u16 = NODE_MASK as u16;
 
+/// 24 bytes. Half of the key id and the six bits that choose the shard decide, so that two keys in ten million
+/// are mistaken for each other with p < 1e-7.
 #[derive(Clone, Copy)]
 struct Entry {
-    /// tag46 | shadow1 | second1 | db4 | node12
-    word: u64,
+    /// The low half of the key id; also the hash.
+    tag: u64,
     version: u64,
-    copy: u64,
+    /// copy46 | shadow1 | second1 | db4 | node12
+    word: u64,
 }
 
 /// A copy of a session on a relief node.
@@ -50,16 +53,20 @@ pub struct Holder {
 
 impl Entry {
     fn new(id: &KeyId, db: u8, holder: &Holder) -> Entry {
-        let word = (id.hi << TAG_SHIFT)
+        let word = (holder.copy << COPY_SHIFT)
             | if holder.shadow { SHADOW } else { 0 }
             | if holder.second { SECOND } else { 0 }
             | (u64::from(db & 15) << DB_SHIFT)
             | u64::from(holder.node);
-        Entry { word, version: holder.version, copy: holder.copy }
+        Entry { tag: id.lo, version: holder.version, word }
     }
 
     fn is(&self, id: &KeyId) -> bool {
-        self.word >> TAG_SHIFT == (id.hi << TAG_SHIFT) >> TAG_SHIFT
+        self.tag == id.lo
+    }
+
+    fn copy(&self) -> u64 {
+        self.word >> COPY_SHIFT
     }
 
     fn node(&self) -> u16 {
@@ -83,7 +90,7 @@ impl Entry {
         Holder {
             node: self.node(),
             version: self.version,
-            copy: self.copy,
+            copy: self.copy(),
             shadow: self.shadow(),
             second: self.word & SECOND != 0,
         }
@@ -91,7 +98,7 @@ impl Entry {
 }
 
 struct Shard {
-    table: HashTable<(u64, Entry)>,
+    table: HashTable<Entry>,
 }
 
 /// Holders of one key. Rarely more than one or two.
@@ -126,7 +133,7 @@ impl Directory {
             return Vec::new();
         }
         let shard = self.shard(id).lock();
-        shard.table.iter_hash(id.lo).filter(|(_, e)| e.is(id)).map(|(_, e)| e.holder()).collect()
+        shard.table.iter_hash(id.lo).filter(|e| e.is(id)).map(Entry::holder).collect()
     }
 
     /// True where a readable copy lives downstream.
@@ -135,15 +142,15 @@ impl Directory {
             return false;
         }
         let shard = self.shard(id).lock();
-        shard.table.iter_hash(id.lo).any(|(_, e)| e.is(id) && !e.shadow())
+        shard.table.iter_hash(id.lo).any(|e| e.is(id) && !e.shadow())
     }
 
     /// Changes the entries of one key under the shard's lock and keeps the count of live sessions exact.
     fn edit<T>(&self, id: &KeyId, db: u8, f: impl FnOnce(&mut Vec<Entry>) -> T) -> T {
         let mut shard = self.shard(id).lock();
         let mut found = Vec::new();
-        while let Ok(slot) = shard.table.find_entry(id.lo, |(_, e)| e.is(id)) {
-            found.push(slot.remove().0.1);
+        while let Ok(slot) = shard.table.find_entry(id.lo, |e| e.is(id)) {
+            found.push(slot.remove().0);
         }
         let count = |list: &[Entry]| list.iter().any(Entry::counts);
         let (before, before_len) = (count(&found), found.len());
@@ -155,7 +162,7 @@ impl Directory {
         }
         let removed = before_len.saturating_sub(found.len()) as u64;
         for entry in found {
-            shard.table.insert_unique(id.lo, (id.lo, entry), |(hash, _)| *hash);
+            shard.table.insert_unique(id.lo, entry, |e| e.tag);
         }
         self.entries.fetch_sub(removed, Ordering::AcqRel);
         if before != after {
@@ -192,7 +199,7 @@ impl Directory {
     /// Moves the readable copy from one relief to another. False when `from` no longer holds this very copy.
     pub fn relocate(&self, id: &KeyId, db: u8, from: (u16, u64), to: (u16, u64, u64)) -> bool {
         self.edit(id, db, |list| {
-            let Some(at) = list.iter().position(|e| e.node() == from.0 && !e.shadow() && e.copy == from.1)
+            let Some(at) = list.iter().position(|e| e.node() == from.0 && !e.shadow() && e.copy() == from.1)
             else {
                 return false;
             };
@@ -224,14 +231,14 @@ impl Directory {
     pub fn remove(&self, id: &KeyId, db: u8, node: u16, copy: u64) -> bool {
         self.edit(id, db, |list| {
             let before = list.len();
-            list.retain(|e| !(e.node() == node && e.copy == copy));
+            list.retain(|e| !(e.node() == node && e.copy() == copy));
             list.len() != before
         })
     }
 
     /// Forgets the unreadable copy of the key on one node: its holder has acknowledged.
     pub fn remove_shadow(&self, id: &KeyId, db: u8, node: u16, copy: u64) {
-        self.edit(id, db, |list| list.retain(|e| !(e.node() == node && e.shadow() && e.copy == copy)));
+        self.edit(id, db, |list| list.retain(|e| !(e.node() == node && e.shadow() && e.copy() == copy)));
     }
 
     /// Sessions of a database that live only downstream or also there.
@@ -269,7 +276,7 @@ impl Directory {
     pub fn count_by_node(&self) -> Vec<(u16, u64)> {
         let mut counts = vec![0u64; usize::from(NODE_MAX) + 1];
         for shard in &self.shards {
-            for (_, entry) in shard.lock().table.iter() {
+            for entry in shard.lock().table.iter() {
                 counts[usize::from(entry.node())] += u64::from(!entry.shadow());
             }
         }
@@ -280,7 +287,7 @@ impl Directory {
         for shard in &self.shards {
             let mut shard = shard.lock();
             let before = shard.table.len();
-            shard.table.retain(|(_, e)| keep(e.db() as u8, e.holder()));
+            shard.table.retain(|e| keep(e.db() as u8, e.holder()));
             self.entries.fetch_sub((before - shard.table.len()) as u64, Ordering::AcqRel);
         }
         self.recount();
@@ -291,13 +298,13 @@ impl Directory {
         let mut live = [0i64; 16];
         for shard in &self.shards {
             let shard = shard.lock();
-            for (hash, entry) in shard.table.iter().filter(|(_, e)| e.counts()) {
+            for entry in shard.table.iter().filter(|e| e.counts()) {
                 // A key with several readable copies counts once: by the one on the lowest node.
                 let lowest = shard
                     .table
-                    .iter_hash(*hash)
-                    .filter(|(h, e)| h == hash && e.word >> TAG_SHIFT == entry.word >> TAG_SHIFT && e.counts())
-                    .map(|(_, e)| e.node())
+                    .iter_hash(entry.tag)
+                    .filter(|e| e.tag == entry.tag && e.counts())
+                    .map(Entry::node)
                     .min();
                 live[entry.db()] += i64::from(lowest == Some(entry.node()));
             }

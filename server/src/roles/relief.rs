@@ -4,6 +4,7 @@
 //! node of the slot. An aging node is the last stop: under pressure it loses what would soonest have expired,
 //! counts it and says so.
 
+use crate::core::directory::COPY_BITS;
 use crate::core::members::Tier;
 use crate::core::node::{Node, NodeRole};
 use crate::core::tombs::{Kind, Tomb, Tombs};
@@ -107,9 +108,10 @@ impl Relief {
     }
 }
 
-/// The number of a copy: unique on its node as long as its section lives. Positive as a signed number.
+/// The number of a copy: its block and the low bits of the block's generation. A number comes again only when
+/// the same block was reused 262,144 times, far longer than any message is on its way.
 pub fn copy_of(at: &BlockRef) -> u64 {
-    ((at.generation() << 28) | (u64::from(at.index) & 0x0fff_ffff)) & (i64::MAX as u64)
+    ((at.generation() << 28) | (u64::from(at.index) & 0x0fff_ffff)) & ((1 << COPY_BITS) - 1)
 }
 
 /// Stores a parcel. The copy's number, 0 when something newer is known, -1 when there is no room.
