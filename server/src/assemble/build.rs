@@ -10,7 +10,9 @@ use crate::roles::relief::Relief;
 use crate::roles::sibling::Sibling;
 use crate::roles::{Links, relay};
 use anyhow::Context as _;
-use gs_client::cache::{Backing, Cache, Fifo, LeastLife, Mode, OpenError, Origin, Policy, Recency, SectionConfig};
+use gs_client::cache::{
+    Backing, Cache, Fifo, LeastLife, Mode, OpenError, Origin, Policy, Recency, SectionConfig,
+};
 use gs_client::clock::Clock;
 use gs_conf::{Config, Destroy, JournalMode, Push};
 use rustix::fs::{FlockOperation, flock};
@@ -36,18 +38,27 @@ pub(super) fn lock_directory(config: &Config, parts: &[Part], child: bool) -> an
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.with_context(|| format!("dir: {} cannot be made", dir.display()))?;
     let patience = if child { PATIENCE } else { LOCK_PATIENCE };
-    parts.iter().map(|part| lock(&dir.join(format!("{}.lock", part.role.word())), patience)).collect()
+    parts
+        .iter()
+        .map(|part| lock(&dir.join(format!("{}.lock", part.role.word())), patience))
+        .collect()
 }
 
 fn lock(path: &Path, patience: Duration) -> anyhow::Result<File> {
-    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(path);
     let file = file.with_context(|| format!("{} cannot be opened", path.display()))?;
     let mut left = patience;
     // The kernel lets go of it however the holder ended.
     while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
         if left.is_zero() {
             let path = path.display();
-            anyhow::bail!("{path} is held: another gs-server uses this directory; stop it, or give this one its own --dir");
+            anyhow::bail!(
+                "{path} is held: another gs-server uses this directory; stop it, or give this one its own --dir"
+            );
         }
         std::thread::sleep(STEP);
         left = left.saturating_sub(STEP);
@@ -57,20 +68,34 @@ fn lock(path: &Path, patience: Duration) -> anyhow::Result<File> {
 
 /// Builds a node. `relay` is the relay of this process, if it has one.
 pub(super) fn node(part: &Part, relay: Option<&Arc<Node>>, child: bool) -> anyhow::Result<Arc<Node>> {
-    let Part { config, role, ports, .. } = part;
+    let Part {
+        config, role, ports, ..
+    } = part;
     let clock = Clock::real();
     let links = tls::links(config)?;
     let cache = cache(config, *role, relay, &clock)
         .with_context(|| format!("the section of the {} cannot be had", role.word()))?;
     cache.set_pressure(config.params().pressure());
-    let peer = if *role == NodeRole::Sibling { &config.relay } else { &config.sibling };
+    let peer = if *role == NodeRole::Sibling {
+        &config.relay
+    } else {
+        &config.sibling
+    };
     let announced = ports.announced(config, peer);
     let name = match config.name.as_str() {
         "" => format!("{}@{announced}", role.word()),
         name => name.to_owned(),
     };
     let random = random().context("/dev/urandom")?;
-    let part = role_part(config, *role, links.clone(), &clock, &announced, ports.links_use_tls(config), &random)?;
+    let part = role_part(
+        config,
+        *role,
+        links.clone(),
+        &clock,
+        &announced,
+        ports.links_use_tls(config),
+        &random,
+    )?;
     if child {
         tracing::debug!(relay = %config.relay, "this sibling was started by its relay");
     }
@@ -125,7 +150,9 @@ fn role_part(
             let dir = Path::new(&config.dir);
             let bytes = usize::try_from(config.stream.buffer_bytes).unwrap_or(usize::MAX);
             let opened = relay::open(dir, sync, clock.unix_ms(), bytes, life);
-            RolePart::Relay(Box::new(opened.with_context(|| format!("what the relay keeps in {}", dir.display()))?))
+            RolePart::Relay(Box::new(
+                opened.with_context(|| format!("what the relay keeps in {}", dir.display()))?,
+            ))
         }
         NodeRole::Sibling => {
             let sibling = Sibling::new(&config.relay, links, params);
@@ -133,8 +160,19 @@ fn role_part(
             RolePart::Sibling(Box::new(sibling))
         }
         NodeRole::Expansion | NodeRole::Aging => {
-            let tier = if role == NodeRole::Aging { Tier::Aging } else { Tier::Expansion };
-            let relief = Relief::new(tier, config.sibling.clone(), announced.to_owned(), tls, links, params);
+            let tier = if role == NodeRole::Aging {
+                Tier::Aging
+            } else {
+                Tier::Expansion
+            };
+            let relief = Relief::new(
+                tier,
+                config.sibling.clone(),
+                announced.to_owned(),
+                tls,
+                links,
+                params,
+            );
             RolePart::Relief(Box::new(relief))
         }
     })
@@ -143,8 +181,12 @@ fn role_part(
 fn cache(config: &Config, role: NodeRole, relay: Option<&Arc<Node>>, clock: &Clock) -> anyhow::Result<Cache> {
     let policy: Policy = match role {
         NodeRole::Relay | NodeRole::Sibling => Arc::new(Recency::default()),
-        NodeRole::Expansion => Arc::new(Fifo { older_than_ms: config.aging.aged_after_ms }),
-        NodeRole::Aging => Arc::new(LeastLife { remaining_up_to_ms: 0 }),
+        NodeRole::Expansion => Arc::new(Fifo {
+            older_than_ms: config.aging.aged_after_ms,
+        }),
+        NodeRole::Aging => Arc::new(LeastLife {
+            remaining_up_to_ms: 0,
+        }),
     };
     let (dir, name) = (Path::new(&config.dir), config.section_name());
     if role == NodeRole::Sibling {
@@ -163,8 +205,19 @@ fn cache(config: &Config, role: NodeRole, relay: Option<&Arc<Node>>, clock: &Clo
     };
     let (cache, origin) = Cache::open(dir, name, &asked, config.section.backing, clock.clone(), policy)?;
     let stats = cache.section().stats();
-    let how = if origin == Origin::Adopted { "adopted" } else { "made" };
-    tracing::info!(role = role.word(), section = name, how, sessions = stats.live, bytes = stats.total_bytes, "section");
+    let how = if origin == Origin::Adopted {
+        "adopted"
+    } else {
+        "made"
+    };
+    tracing::info!(
+        role = role.word(),
+        section = name,
+        how,
+        sessions = stats.live,
+        bytes = stats.total_bytes,
+        "section"
+    );
     Ok(cache)
 }
 
@@ -213,7 +266,9 @@ fn paths(config: &Config) -> Paths {
         prefix: path.prefix.clone().into_bytes(),
         gone_for: (path.destroy == Destroy::Wins).then(|| Duration::from_millis(path.gone_for_ms)),
         copies: path.copies,
-        external_wait: path.external.then(|| Duration::from_millis(path.external_wait_ms)),
+        external_wait: path
+            .external
+            .then(|| Duration::from_millis(path.external_wait_ms)),
     };
     Paths::new(config.paths.iter().map(path).collect())
 }

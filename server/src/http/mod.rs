@@ -35,7 +35,9 @@ pub async fn serve(listener: TcpListener, pages: Pages) -> std::io::Result<()> {
             None => std::future::pending().await,
         }
     };
-    axum::serve(listener, router(pages)).with_graceful_shutdown(stopped).await
+    axum::serve(listener, router(pages))
+        .with_graceful_shutdown(stopped)
+        .await
 }
 
 /// The pages.
@@ -60,9 +62,21 @@ async fn readiness(State(pages): State<Pages>) -> impl IntoResponse {
         all &= ready;
         let word = if ready { "ready" } else { "not ready" };
         // Writing to a String cannot fail.
-        let _ = writeln!(words, "{}: {word}{}{why}", node.role.word(), if why.is_empty() { "" } else { ": " });
+        let _ = writeln!(
+            words,
+            "{}: {word}{}{why}",
+            node.role.word(),
+            if why.is_empty() { "" } else { ": " }
+        );
     }
-    (if all { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, words)
+    (
+        if all {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        },
+        words,
+    )
 }
 
 /// Whether a node may be sent clients, and what should be known of it.
@@ -70,7 +84,9 @@ fn state(node: &Node, awaits_sibling: bool) -> (bool, String) {
     if !node.is_ready() {
         return (false, "it starts or stops".into());
     }
-    let Some(relay) = node.relay() else { return (true, String::new()) };
+    let Some(relay) = node.relay() else {
+        return (true, String::new());
+    };
     let mut notes: Vec<String> = node.trouble().into_iter().collect();
     let known = relay.downstream();
     match &known {

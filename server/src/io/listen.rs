@@ -104,7 +104,13 @@ impl Edge {
     pub fn new(node: Arc<Node>, acceptor: Option<TlsAcceptor>, idle_ms: u64) -> Arc<Edge> {
         let bounds = Bounds::of(&node, idle_ms);
         let handshakes = Semaphore::new(HANDSHAKES_MAX);
-        Arc::new(Edge { node, bounds, signal: watch::Sender::default(), acceptor, handshakes })
+        Arc::new(Edge {
+            node,
+            bounds,
+            signal: watch::Sender::default(),
+            acceptor,
+            handshakes,
+        })
     }
 
     /// Accepts until the node stops.
@@ -193,7 +199,13 @@ impl Edge {
                 return;
             }
             since_round += step;
-            let killed = || self.node.clients.list().iter().any(|info| info.kill.load(Ordering::Acquire));
+            let killed = || {
+                self.node
+                    .clients
+                    .list()
+                    .iter()
+                    .any(|info| info.kill.load(Ordering::Acquire))
+            };
             if since_round >= ROUND || (self.node.clients.count() > 0 && killed()) {
                 since_round = Duration::ZERO;
                 self.signal.send_modify(|signal| signal.round += 1);
@@ -237,7 +249,8 @@ mod tests {
     fn a_successor_waits_for_the_port() {
         let (addr, sockets) = bind("127.0.0.1", 0, 1).unwrap();
         let port = addr.port();
-        let waiter = std::thread::spawn(move || bind_patiently("127.0.0.1", port, 1, Duration::from_secs(30)));
+        let waiter =
+            std::thread::spawn(move || bind_patiently("127.0.0.1", port, 1, Duration::from_secs(30)));
         std::thread::sleep(Duration::from_millis(120));
         drop(sockets);
         assert_eq!(waiter.join().unwrap().unwrap().0.port(), port);

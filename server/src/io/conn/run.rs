@@ -1,0 +1,252 @@
+//! Running what a connection has read, and writing what it has to say.
+
+use super::{CHUNK_BYTES, Flow, PATIENCE, Serving, Session};
+use crate::commands::{Ctx, Reply, Stop, execute};
+use crate::core::resolve::{Waited, clear_the_way};
+use crate::io::pipe::{Stream, Turn};
+use gs_resp::{Args, Code, Limits, Parsed, Refusal, Writer, is_cross_protocol};
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How often one command is run again because something was missing.
+const ATTEMPTS_MAX: usize = 32;
+/// Replies that are ready are held back this long for one that has to wait, to leave in one write.
+const HOLD_BACK: Duration = Duration::from_millis(1);
+/// After this long without a byte taken by the client, its further commands run into the buffer.
+const STALL: Duration = Duration::from_millis(100);
+/// After a protocol error this much more is read and forgotten, at most this long, so that the error arrives.
+const LINGER_BYTES: usize = 1024 * 1024;
+const LINGER: Duration = Duration::from_millis(500);
+
+/// What ended a wait for the socket to take bytes.
+enum Told {
+    Turned(std::io::Result<Turn>),
+    Stalled,
+    Signal,
+}
+
+impl<S: Stream> Serving<S> {
+    /// Runs the complete commands of the input, until the output is worth a write.
+    pub(super) async fn commands(&mut self) -> std::io::Result<Flow> {
+        let mut at = 0;
+        let mut flow = Flow::On;
+        self.unfinished = false;
+        while at < self.pipe.input.len() {
+            let limits = if self.session.conn.authenticated {
+                &self.bounds.requests
+            } else {
+                &Limits::BEFORE_AUTH
+            };
+            match self.parser.advance(&self.pipe.input[at..], limits) {
+                Ok(Parsed::Incomplete) => break,
+                Ok(Parsed::Empty { consumed }) => at += consumed,
+                Ok(Parsed::Command { consumed }) => {
+                    // The command's words lie in the input, which must not move while it waits.
+                    let input = std::mem::take(&mut self.pipe.input);
+                    let parser = std::mem::take(&mut self.parser);
+                    flow = self.command(parser.args(&input[at..])).await?;
+                    (self.pipe.input, self.parser) = (input, parser);
+                    at += consumed;
+                    if !matches!(flow, Flow::On) {
+                        break;
+                    }
+                    if self.is_full() {
+                        self.unfinished = true;
+                        break;
+                    }
+                    if self.pipe.pending() >= CHUNK_BYTES && !self.flush(false).await? {
+                        flow = Flow::Drop;
+                        break;
+                    }
+                }
+                Err(error) => {
+                    self.session.node.metrics.protocol_errors.add(1);
+                    self.writer().error(&error.refusal());
+                    flow = Flow::Linger;
+                    break;
+                }
+            }
+        }
+        if at > 0 {
+            self.pipe.consume(at);
+            let (node, conn) = (&self.session.node, &self.session.conn);
+            conn.info
+                .active_ms
+                .store(node.clock.now_coarse_ms(), Ordering::Relaxed);
+            conn.info.db.store(usize::from(conn.db), Ordering::Relaxed);
+        }
+        Ok(flow)
+    }
+
+    fn writer(&mut self) -> Writer<'_> {
+        Writer {
+            out: &mut self.pipe.out,
+            proto: self.session.conn.proto,
+        }
+    }
+
+    /// Runs one command to its reply.
+    async fn command(&mut self, args: Args<'_>) -> std::io::Result<Flow> {
+        if is_cross_protocol(args.name()) {
+            self.session.node.metrics.protocol_errors.add(1);
+            let addr = self.session.conn.info.addr;
+            tracing::warn!(%addr, "closed: this is HTTP, a page may be trying to reach the cache");
+            return Ok(Flow::Drop);
+        }
+        let flow = self.attempts(args).await;
+        self.session.conn.scope.clear();
+        flow
+    }
+
+    async fn attempts(&mut self, args: Args<'_>) -> std::io::Result<Flow> {
+        let mut waited = Waited::default();
+        for _ in 0..ATTEMPTS_MAX {
+            let Session { node, conn } = &mut self.session;
+            let outcome = execute(
+                &mut Ctx {
+                    node,
+                    conn,
+                    out: &mut self.pipe.out,
+                },
+                args,
+            );
+            let refusal = match outcome {
+                Ok(Reply::Done) => return Ok(Flow::On),
+                Ok(Reply::Close) => return Ok(Flow::Close),
+                Ok(Reply::Wait(waiting)) => match self.wait(waiting).await? {
+                    None => return Ok(Flow::Drop),
+                    Some(Ok(answer)) => {
+                        answer(&mut self.writer());
+                        return Ok(Flow::On);
+                    }
+                    Some(Err(refusal)) => refusal,
+                },
+                Err(Stop::Refuse(refusal)) => refusal,
+                Err(stop) => {
+                    let mut scope = std::mem::take(&mut self.session.conn.scope);
+                    let (node, db) = (self.session.node.clone(), self.session.conn.db);
+                    // Boxed, because this is rare and its state is large.
+                    let way = Box::pin(clear_the_way(&node, db, stop, &mut scope, &mut waited));
+                    let cleared = self.wait(way).await?;
+                    self.session.conn.scope = scope;
+                    match cleared {
+                        None => return Ok(Flow::Drop),
+                        Some(Ok(())) => continue,
+                        Some(Err(refusal)) => refusal,
+                    }
+                }
+            };
+            self.writer().error(&refusal);
+            return Ok(Flow::On);
+        }
+        let text = "the keys of this command move as fast as they are brought here; send it again";
+        self.writer().error(&Refusal::new(Code::TryAgain, text));
+        Ok(Flow::On)
+    }
+
+    /// Waits for something that is not ours, sending meanwhile what is ready. None when the connection has to end.
+    async fn wait<T>(&mut self, work: impl Future<Output = T>) -> std::io::Result<Option<T>> {
+        let mut work = pin!(work);
+        let mut held = pin!(tokio::time::sleep(HOLD_BACK));
+        let mut send = false;
+        loop {
+            // What waits for the disk goes out with the flush that waits for the disk.
+            let may_send = send && self.session.conn.durable == 0 && !self.pipe.is_flushed();
+            tokio::select! {
+                biased;
+                done = work.as_mut() => return Ok(Some(done)),
+                () = held.as_mut(), if !send => send = true,
+                turned = self.pipe.turn(false, 0), if may_send => { turned?; }
+                _ = self.signal.changed() => {
+                    self.heed();
+                    if self.killed() {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes what there is. False when the connection has to end. Where the client does not take it, the rest is
+    /// left for later, unless `all` is asked for.
+    pub(super) async fn flush(&mut self, all: bool) -> std::io::Result<bool> {
+        if !self.durable().await {
+            return Ok(false);
+        }
+        while !self.pipe.is_flushed() {
+            let patience = if all { PATIENCE } else { STALL };
+            let told = {
+                let mut turn = pin!(self.pipe.turn(false, 0));
+                // Nearly always the socket takes everything at once, and no timer is made.
+                match poll_once(turn.as_mut()).await {
+                    Some(turned) => Told::Turned(turned),
+                    None if self.stalled && !all => Told::Stalled,
+                    None => tokio::select! {
+                        biased;
+                        turned = turn => Told::Turned(turned),
+                        () = tokio::time::sleep(patience) => Told::Stalled,
+                        _ = self.signal.changed() => Told::Signal,
+                    },
+                }
+            };
+            match told {
+                Told::Turned(turned) => {
+                    turned?;
+                    self.progressed();
+                }
+                Told::Signal => {
+                    self.heed();
+                    if self.killed() {
+                        return Ok(false);
+                    }
+                }
+                Told::Stalled if all => return Ok(false),
+                Told::Stalled => {
+                    self.stalled = true;
+                    break;
+                }
+            }
+        }
+        self.session.node.metrics.bytes_out.add(self.pipe.take_written());
+        Ok(true)
+    }
+
+    /// Waits until what the replies promise is on disk. False when it cannot be: then they must not leave.
+    async fn durable(&mut self) -> bool {
+        let number = std::mem::take(&mut self.session.conn.durable);
+        let Some(relay) = self.session.node.relay().filter(|_| number > 0) else {
+            return true;
+        };
+        let Err(error) = relay.journal.synced(number).await else {
+            return true;
+        };
+        self.session.node.metrics.journal_failures.add(1);
+        tracing::error!(client = self.session.conn.info.id, %error, "closed without a reply");
+        false
+    }
+
+    pub(super) async fn close(&mut self, linger: bool) -> std::io::Result<()> {
+        if !self.flush(true).await? {
+            return Ok(());
+        }
+        self.pipe.shutdown().await?;
+        if linger {
+            // Closing with unread input resets the connection, and the peer may never see the error.
+            let _ = tokio::time::timeout(LINGER, self.pipe.discard(LINGER_BYTES)).await;
+        }
+        Ok(())
+    }
+}
+
+/// Polls once.
+async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    std::future::poll_fn(|cx| {
+        std::task::Poll::Ready(match future.as_mut().poll(cx) {
+            std::task::Poll::Ready(value) => Some(value),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await
+}
