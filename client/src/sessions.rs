@@ -127,12 +127,7 @@ impl SessionCacheManager {
         match shard.look(cache, &id, key, &mut value) {
             Local::Hit(meta) if meta.kind != KIND_HASHED => {
                 self.inner.count_hit();
-                Some(Session::of_record(
-                    &meta,
-                    value,
-                    cache.now_coarse_ms(),
-                    Source::Local,
-                ))
+                Some(Session::of_record(&meta, value, cache.now_ms(), Source::Local))
             }
             _ => None,
         }

@@ -343,6 +343,7 @@ async fn a_hashed_value_can_be_checked_and_not_read() {
     let (relay, host) = (FakeRelay::start(), Host::new());
     let sessions = host.open(&relay).await;
     sessions.hash_set(b"pw", b"secret", None).await.unwrap();
+    assert!(matches!(sessions.get(b"pw").await, Err(SessionError::Hashed)));
     let asked = || sessions.stats().asked;
     let mut local = false;
     for _ in 0..400 {

@@ -30,7 +30,7 @@ impl Inner {
                 return Ok(Some(Session::of_record(
                     &meta,
                     value,
-                    cache.now_coarse_ms(),
+                    cache.now_ms(),
                     Source::Local,
                 )));
             }
@@ -73,6 +73,11 @@ impl Inner {
             cache.section().invalidate(&id, key, None);
             return Ok(None);
         };
+        if fetched.kind == KIND_HASHED {
+            // The sealed bytes come by the stream only. What is older must stay away all the same.
+            shard.mark(cache, id, key, fetched.version.saturating_sub(1));
+            return Err(SessionError::Hashed);
+        }
         let record = NewRecord {
             id,
             db: DB,
@@ -84,9 +89,6 @@ impl Inner {
             created_ms: sent_ms.saturating_sub(fetched.age_ms),
         };
         shard.keep(cache, &record, ticket);
-        if fetched.kind == KIND_HASHED {
-            return Err(SessionError::Hashed);
-        }
         Ok(Some(Session {
             version: fetched.version,
             remaining_ms: u64::try_from(fetched.pttl).ok(),
@@ -112,12 +114,7 @@ impl Inner {
         let id = cache.section().key_id(DB, key);
         let mut value = Vec::new();
         match shard.look(cache, &id, key, &mut value) {
-            Local::Hit(meta) => Some(Session::of_record(
-                &meta,
-                value,
-                cache.now_coarse_ms(),
-                Source::Local,
-            )),
+            Local::Hit(meta) => Some(Session::of_record(&meta, value, cache.now_ms(), Source::Local)),
             Local::Miss(ticket) if ask => self.fetch(shard, cache, id, key, ticket).await.ok().flatten(),
             Local::Blind if ask => {
                 let ticket = cache.section().ticket(&id);

@@ -4,6 +4,7 @@ use gs_resp::Reply;
 
 use crate::cache::Meta;
 use crate::error::SessionError;
+use crate::hashed::KIND_HASHED;
 
 /// Who answered a lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,7 @@ impl Session {
 
 /// What `GS.GET` answered.
 pub(super) struct Fetched {
+    /// Empty for a hashed value, which no relay gives away.
     pub(super) value: Vec<u8>,
     pub(super) version: u64,
     /// Remaining milliseconds, -1 for none.
@@ -76,7 +78,12 @@ pub(super) fn read_fetched(reply: Reply) -> Result<Option<Fetched>, SessionError
             _ => {}
         }
     }
-    let (value, version, pttl) = (value.ok_or(BAD)?.to_vec(), version.ok_or(BAD)?, pttl.ok_or(BAD)?);
+    let value = match value {
+        Some(value) => value.to_vec(),
+        None if kind == KIND_HASHED => Vec::new(),
+        None => return Err(BAD),
+    };
+    let (version, pttl) = (version.ok_or(BAD)?, pttl.ok_or(BAD)?);
     Ok(Some(Fetched {
         value,
         version,

@@ -284,7 +284,10 @@ impl Connection {
                     return out.extend_from_slice(b"$-1\r\n");
                 };
                 out.extend_from_slice(b"*16\r\n$5\r\nvalue\r\n");
-                bulk(out, &stored.value);
+                match stored.kind {
+                    hashed::KIND_HASHED => out.extend_from_slice(b"$-1\r\n"),
+                    _ => bulk(out, &stored.value),
+                }
                 let (version, pttl, kind) = (stored.version, stored.pttl, stored.kind);
                 for (field, n) in [
                     ("version", version as i64),
