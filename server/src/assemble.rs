@@ -266,3 +266,27 @@ fn hint(config: &Config, node: &Node) {
         say(&format!("try: redis-cli{host} -p {port} {command}"));
     }
 }
+
+/// A relay in private memory for unit tests, with these settings over the defaults.
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) fn test_relay(said: &[(&str, &str)]) -> (tempfile::TempDir, Arc<Node>) {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().display().to_string();
+    let base = [
+        ("role", "relay"),
+        ("port", "0"),
+        ("http_port", "off"),
+        ("capacity", "4mb"),
+        ("section.backing", "memory"),
+        ("sibling_mode", "external"),
+        ("threads", "1"),
+        ("dir", place.as_str()),
+    ];
+    let flags = base.iter().chain(said).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let config = gs_conf::load(&gs_conf::Inputs { flags, ..Default::default() }).unwrap().config;
+    let role = NodeRole::Relay;
+    let ports = Ports::bind(&config, 1, false, false).unwrap();
+    let node = build::node(&Part { config, role, ports, runtimes: Vec::new() }, None, false).unwrap();
+    (dir, node)
+}

@@ -5,6 +5,9 @@
 //! request, its unread replies, its unread messages, the time until it has said who it is.
 
 mod run;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 use crate::commands::Conn;
 use crate::core::clients::ClientInfo;
@@ -53,6 +56,8 @@ pub struct Bounds {
     pub output_bytes: usize,
     /// Until authenticated.
     pub auth_timeout: Duration,
+    /// A client that takes none of its replies for this long is cut off.
+    pub patience: Duration,
     /// A silent connection is closed after this; zero for never.
     pub idle_ms: u64,
 }
@@ -70,6 +75,7 @@ impl Bounds {
             },
             output_bytes: settings.output_buffer_bytes.max(CHUNK_BYTES),
             auth_timeout: settings.auth_timeout,
+            patience: PATIENCE,
             idle_ms,
         }
     }
@@ -250,7 +256,9 @@ impl<S: Stream> Serving<S> {
             self.cut("messages");
             return true;
         }
-        if self.full_since_ms > 0 && now_ms.saturating_sub(self.full_since_ms) > PATIENCE.as_millis() as u64 {
+        if self.full_since_ms > 0
+            && now_ms.saturating_sub(self.full_since_ms) > self.bounds.patience.as_millis() as u64
+        {
             self.cut("replies");
             return true;
         }

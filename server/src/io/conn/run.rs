@@ -1,6 +1,6 @@
 //! Running what a connection has read, and writing what it has to say.
 
-use super::{CHUNK_BYTES, Flow, PATIENCE, Serving, Session};
+use super::{CHUNK_BYTES, Flow, Serving, Session};
 use crate::commands::{Ctx, Reply, Stop, execute};
 use crate::core::resolve::{Waited, clear_the_way};
 use crate::io::pipe::{Stream, Turn};
@@ -176,7 +176,7 @@ impl<S: Stream> Serving<S> {
             return Ok(false);
         }
         while !self.pipe.is_flushed() {
-            let patience = if all { PATIENCE } else { STALL };
+            let patience = if all { self.bounds.patience } else { STALL };
             let told = {
                 let mut turn = pin!(self.pipe.turn(false, 0));
                 // Nearly always the socket takes everything at once, and no timer is made.

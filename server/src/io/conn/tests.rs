@@ -1,0 +1,251 @@
+//! Connections over a pipe in memory, from the client's side.
+
+use super::*;
+use crate::assemble::test_relay;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::task::JoinHandle;
+
+struct Client {
+    stream: DuplexStream,
+    served: JoinHandle<()>,
+    info: Arc<ClientInfo>,
+}
+
+struct World {
+    node: Arc<Node>,
+    signal: watch::Sender<Signal>,
+    _dir: tempfile::TempDir,
+}
+
+fn world(said: &[(&str, &str)]) -> World {
+    let (dir, node) = test_relay(said);
+    World {
+        node,
+        signal: watch::Sender::default(),
+        _dir: dir,
+    }
+}
+
+impl World {
+    fn connect(&self, pipe_bytes: usize) -> Client {
+        let (here, stream) = tokio::io::duplex(pipe_bytes);
+        let addr = ([127, 0, 0, 1], 1).into();
+        let info = self
+            .node
+            .clients
+            .enter(addr, false, self.node.now_ms(), 100)
+            .unwrap();
+        // Enough for a client that is slow, not for one that never reads.
+        let bounds = Bounds {
+            patience: Duration::from_millis(300),
+            ..Bounds::of(&self.node, 0)
+        };
+        let serving = serve(
+            self.node.clone(),
+            info.clone(),
+            here,
+            bounds,
+            self.signal.subscribe(),
+        );
+        Client {
+            stream,
+            served: tokio::spawn(serving),
+            info,
+        }
+    }
+}
+
+impl Client {
+    async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    async fn expect(&mut self, reply: &str) {
+        let mut got = vec![0; reply.len()];
+        self.stream.read_exact(&mut got).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&got), reply);
+    }
+
+    async fn expect_end(&mut self) {
+        let mut rest = Vec::new();
+        // The server's end may be dropped with bytes of ours unread.
+        let _ = self.stream.read_to_end(&mut rest).await;
+        assert_eq!(String::from_utf8_lossy(&rest), "");
+        (&mut self.served).await.unwrap();
+    }
+}
+
+/// Replies come in the order of the commands however the bytes were cut on their way.
+#[tokio::test]
+async fn a_pipeline_is_answered_in_order_however_it_is_cut() {
+    let world = world(&[]);
+    let mut client = world.connect(7);
+    let script =
+        "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nhello\r\nGET k\r\nPING\r\n*2\r\n$4\r\nECHO\r\n$2\r\nhi\r\n";
+    for byte in script.bytes() {
+        client.send([byte]).await;
+        tokio::task::yield_now().await;
+    }
+    client.expect("+OK\r\n$5\r\nhello\r\n+PONG\r\n$2\r\nhi\r\n").await;
+    client.send("NOSUCH\r\nPING\r\n").await;
+    client
+        .expect("-ERR unknown command 'NOSUCH', with args beginning with: \r\n+PONG\r\n")
+        .await;
+    client.send("QUIT\r\n").await;
+    client.expect("+OK\r\n").await;
+    client.expect_end().await;
+    assert_eq!(world.node.clients.count(), 0);
+}
+
+/// What is no request gets one clear error and the end; a browser gets nothing at all.
+#[tokio::test]
+async fn what_is_no_request_is_told_once_and_closed() {
+    let world = world(&[]);
+    let mut client = world.connect(4096);
+    client.send("PING\r\n*1\r\n$x\r\nPING\r\n").await;
+    client
+        .expect("+PONG\r\n-ERR Protocol error: invalid bulk length\r\n")
+        .await;
+    drop(client.stream);
+    client.served.await.unwrap();
+    let mut browser = world.connect(4096);
+    browser
+        .send("POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nSET k v\r\n")
+        .await;
+    browser.expect_end().await;
+    assert_eq!(world.node.metrics.protocol_errors.get(), 2);
+}
+
+/// Before it has said who it is, a client may not make the server hold much, nor hold a connection for long.
+#[tokio::test(start_paused = true)]
+async fn a_stranger_is_kept_short() {
+    let world = world(&[("requirepass", "secret"), ("limits.auth_timeout_ms", "500")]);
+    let mut stranger = world.connect(4096);
+    stranger.send("GET k\r\n*2\r\n$4\r\nECHO\r\n$20000\r\n").await;
+    stranger.expect("-NOAUTH Authentication required.\r\n").await;
+    stranger
+        .expect("-ERR Protocol error: unauthenticated bulk length\r\n")
+        .await;
+    drop(stranger.stream);
+    let mut idler = world.connect(4096);
+    idler.expect_end().await;
+    assert_eq!(world.node.metrics.auth_timeouts.get(), 1);
+    let mut friend = world.connect(4096);
+    friend.send("AUTH secret\r\n").await;
+    friend.expect("+OK\r\n").await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    friend.send("PING\r\n").await;
+    friend.expect("+PONG\r\n").await;
+}
+
+/// A client that pipelines more than fits before it reads must not stand still, nor its server.
+#[tokio::test]
+async fn whoever_writes_before_reading_is_served() {
+    let world = world(&[]);
+    let mut client = world.connect(512);
+    let value = "v".repeat(1000);
+    client.send(format!("SET k {value}\r\n")).await;
+    client.expect("+OK\r\n").await;
+    for _ in 0..500 {
+        client.send("GET k\r\n").await;
+    }
+    for _ in 0..500 {
+        client.expect(&format!("$1000\r\n{value}\r\n")).await;
+    }
+}
+
+/// A client that never reads is cut off when its bound is reached, and its memory with it.
+#[tokio::test]
+async fn whoever_never_reads_is_cut_off() {
+    let world = world(&[("limits.output_buffer_bytes", "128kb")]);
+    let mut client = world.connect(512);
+    let value = "v".repeat(60_000);
+    client.send(format!("SET k {value}\r\n")).await;
+    client.expect("+OK\r\n").await;
+    let rounds = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            world.signal.send_modify(|signal| signal.round += 1);
+        }
+    };
+    let flood = async { while client.stream.write_all(b"GET k\r\n").await.is_ok() {} };
+    tokio::select! {
+        () = flood => {}
+        () = rounds => {}
+    }
+    client.served.await.unwrap();
+    assert_eq!(world.node.metrics.outbox_cut.get(), 1);
+}
+
+/// Messages reach a subscriber between its commands, in the form of its protocol, and end with the subscription.
+#[tokio::test]
+async fn messages_are_delivered_in_both_protocols() {
+    let world = world(&[]);
+    let (mut two, mut three) = (world.connect(4096), world.connect(4096));
+    two.send("SUBSCRIBE news\r\n").await;
+    two.expect("*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n").await;
+    three.send("HELLO 3\r\n").await;
+    let mut hello = [0; 4096];
+    assert!(three.stream.read(&mut hello).await.unwrap() > 0);
+    three.send("PSUBSCRIBE n*\r\n").await;
+    three
+        .expect(">3\r\n$10\r\npsubscribe\r\n$2\r\nn*\r\n:1\r\n")
+        .await;
+    assert_eq!(world.node.bus.publish(b"news", b"hi"), 2);
+    two.expect("*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$2\r\nhi\r\n")
+        .await;
+    three
+        .expect(">4\r\n$8\r\npmessage\r\n$2\r\nn*\r\n$4\r\nnews\r\n$2\r\nhi\r\n")
+        .await;
+    two.send("UNSUBSCRIBE news\r\n").await;
+    two.expect("*3\r\n$11\r\nunsubscribe\r\n$4\r\nnews\r\n:0\r\n")
+        .await;
+    assert_eq!(world.node.bus.publish(b"news", b"again"), 1);
+}
+
+/// A front end's agent gets its events in order, and a renewal is answered behind all of them.
+#[tokio::test]
+async fn a_follower_hears_every_event_before_its_renewal_is_answered() {
+    let world = world(&[]);
+    let (mut agent, mut writer) = (world.connect(1 << 16), world.connect(4096));
+    agent.send("HELLO 3\r\n").await;
+    let mut hello = [0; 4096];
+    assert!(agent.stream.read(&mut hello).await.unwrap() > 0);
+    agent.send("GS.STREAM 0 0\r\n").await;
+    let mut head = [0; 4];
+    agent.stream.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"*4\r\n");
+    for _ in 0..4 {
+        while agent.stream.read_u8().await.unwrap() != b'\n' {}
+    }
+    for _ in 0..3 {
+        writer.send("SET k v\r\n").await;
+        writer.expect("+OK\r\n").await;
+    }
+    agent.send("GS.RENEW 0\r\n").await;
+    let mut heard = Vec::new();
+    while !heard.ends_with(b"\r\n:3\r\n") {
+        heard.push(agent.stream.read_u8().await.unwrap());
+    }
+    let text = String::from_utf8_lossy(&heard);
+    assert_eq!(text.matches("gs.put").count(), 3, "{text}");
+}
+
+/// An idle connection ends when it is killed; when the node stops, what was read is answered first.
+#[tokio::test]
+async fn killed_and_stopping_connections_end() {
+    let world = world(&[]);
+    let (mut killed, mut last) = (world.connect(4096), world.connect(4096));
+    killed.send("PING\r\n").await;
+    killed.expect("+PONG\r\n").await;
+    killed.info.kill.store(true, Ordering::Release);
+    world.signal.send_modify(|signal| signal.round += 1);
+    killed.expect_end().await;
+    last.send("PING\r\nPING\r\n").await;
+    world.signal.send_modify(|signal| signal.stopping = true);
+    last.served.await.unwrap();
+    let mut rest = Vec::new();
+    last.stream.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.is_empty() || rest == b"+PONG\r\n+PONG\r\n");
+    assert_eq!(world.node.clients.count(), 0);
+}
