@@ -137,55 +137,47 @@ async fn the_agent_applies_what_other_machines_do() {
 async fn a_put_that_is_still_in_the_stream_does_not_undo_a_deletion() {
     let (relay, host) = (FakeRelay::start(), Host::new());
     let sessions = host.open(&relay).await;
-    sessions.set(b"sentinel", b"1", None).await.unwrap();
-    relay.stream_held.store(true, Ordering::SeqCst);
-    // Another machine logs the user in again and again; this one logs the user out.
-    for n in 0..20u8 {
-        relay.set(b"k", &[n]);
-    }
+    relay.hold_stream();
+    let applied = sessions.stats().events;
+    // Another machine logs the user in; this one logs the user out.
+    relay.set(b"k", b"theirs");
+    let put = relay.last();
     assert!(sessions.delete(b"k").await.unwrap());
-    assert!(sessions.get_local(b"k").is_none());
-    let sentinel = relay.set(b"sentinel", b"2");
-    relay.stream_held.store(false, Ordering::SeqCst);
-    loop {
-        // At no moment while the stream catches up may the old value show.
-        assert_eq!(sessions.get_local(b"k"), None);
-        if sessions
-            .get_local(b"sentinel")
-            .is_some_and(|s| s.version == sentinel)
-        {
-            break;
-        }
-        tokio::task::yield_now().await;
-    }
+    relay.let_stream_on_to(put);
+    until("the put is applied", || sessions.stats().events == applied + 1).await;
+    assert_eq!(sessions.get_local(b"k"), None);
+    relay.let_stream_on_to(u64::MAX);
+    until("the deletion is applied", || {
+        sessions.stats().events == applied + 2
+    })
+    .await;
     assert_eq!(sessions.get_local(b"k"), None);
 }
 
-/// The same for a value that this machine set itself: an older one from the stream must not replace it.
+/// The same for a value that this machine set or read: an older one from the stream must not replace it, not even
+/// where the newer one could not be kept.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_put_that_is_still_in_the_stream_does_not_replace_a_newer_one() {
     let (relay, host) = (FakeRelay::start(), Host::new());
     let sessions = host.open(&relay).await;
-    relay.stream_held.store(true, Ordering::SeqCst);
-    relay.set(b"k", b"theirs");
-    let mine = sessions.set(b"k", b"mine", None).await.unwrap();
-    // Too large for the section: nothing is kept, and still nothing older may show.
-    relay.set(b"large", b"theirs");
-    sessions.set(b"large", &vec![7; 100 << 10], None).await.unwrap();
-    let sentinel = relay.set(b"sentinel", b"1");
-    relay.stream_held.store(false, Ordering::SeqCst);
-    until("the stream is applied", || {
-        assert!(sessions.get_local(b"k").is_none_or(|s| s.version == mine));
-        assert_eq!(sessions.get_local(b"large"), None);
-        sessions
-            .get_local(b"sentinel")
-            .is_some_and(|s| s.version == sentinel)
-    })
-    .await;
-    assert_eq!(
-        sessions.get(b"large").await.unwrap().unwrap().value.len(),
-        100 << 10
-    );
+    relay.hold_stream();
+    let applied = sessions.stats().events;
+    for key in [b"kept".as_slice(), b"large", b"read"] {
+        relay.set(key, b"theirs");
+    }
+    let puts = relay.last();
+    let large = vec![7; 100 << 10];
+    let mine = sessions.set(b"kept", b"mine", None).await.unwrap();
+    sessions.set(b"large", &large, None).await.unwrap();
+    relay.set(b"read", &large);
+    assert_eq!(sessions.get(b"read").await.unwrap().unwrap().value, large);
+    relay.let_stream_on_to(puts);
+    until("the puts are applied", || sessions.stats().events == applied + 3).await;
+    assert!(sessions.get_local(b"kept").is_none_or(|s| s.version == mine));
+    assert_eq!(sessions.get_local(b"large"), None);
+    assert_eq!(sessions.get_local(b"read"), None);
+    relay.let_stream_on_to(u64::MAX);
+    assert_eq!(sessions.get(b"large").await.unwrap().unwrap().value, large);
 }
 
 /// Cut off, a machine may answer for the length of the lease and then must fail: it cannot know who logged out.

@@ -48,8 +48,8 @@ pub(crate) struct FakeRelay {
     pub(crate) refuse: Arc<AtomicBool>,
     /// Reads commands but answers none.
     pub(crate) silent: Arc<AtomicBool>,
-    /// Sends no events and answers no renewals.
-    pub stream_held: Arc<AtomicBool>,
+    /// Sends no events above this number, and below `u64::MAX` answers no renewals: a stream that is behind.
+    stream_upto: Arc<AtomicU64>,
     /// How many `GS.GET` were asked.
     pub(crate) gets: Arc<AtomicU64>,
     /// How often `GS.STREAM` was asked.
@@ -69,7 +69,7 @@ impl FakeRelay {
             addr: listener.local_addr().unwrap(),
             refuse: Arc::default(),
             silent: Arc::default(),
-            stream_held: Arc::default(),
+            stream_upto: Arc::new(AtomicU64::new(u64::MAX)),
             gets: Arc::default(),
             streams: Arc::default(),
         };
@@ -107,6 +107,20 @@ impl FakeRelay {
         for socket in self.state.lock().unwrap().sockets.drain(..) {
             let _ = socket.shutdown(Shutdown::Both);
         }
+    }
+
+    /// Lets the stream fall behind: no event from now on, until [`FakeRelay::let_stream_on_to`].
+    pub(crate) fn hold_stream(&self) {
+        self.stream_upto.store(self.last(), Ordering::SeqCst);
+    }
+
+    pub(crate) fn let_stream_on_to(&self, seq: u64) {
+        self.stream_upto.store(seq, Ordering::SeqCst);
+    }
+
+    /// The number of the newest event.
+    pub(crate) fn last(&self) -> u64 {
+        self.state.lock().unwrap().last()
     }
 
     pub(crate) fn wins(&self, prefix: &[u8]) {
@@ -225,8 +239,15 @@ impl Connection {
                 Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
                 Err(_) => return,
             }
-            let held = self.relay.stream_held.load(Ordering::SeqCst) && self.next_event.is_some();
-            if held || self.relay.silent.load(Ordering::SeqCst) {
+            if self.relay.silent.load(Ordering::SeqCst) {
+                continue;
+            }
+            if self.next_event.is_some() && self.relay.stream_upto.load(Ordering::SeqCst) != u64::MAX {
+                let mut out = Vec::new();
+                self.events(&mut out);
+                if self.socket.write_all(&out).is_err() {
+                    return;
+                }
                 continue;
             }
             let mut out = Vec::new();
@@ -247,10 +268,11 @@ impl Connection {
     fn events(&mut self, out: &mut Vec<u8>) {
         let state = self.relay.state.lock().unwrap();
         if let Some(next) = self.next_event {
-            for event in &state.log[(next.max(state.first) - state.first) as usize..] {
-                out.extend_from_slice(event);
+            let upto = self.relay.stream_upto.load(Ordering::SeqCst).min(state.last());
+            for seq in next.max(state.first)..=upto {
+                out.extend_from_slice(&state.log[(seq - state.first) as usize]);
             }
-            self.next_event = Some(state.last() + 1);
+            self.next_event = Some(next.max(upto + 1));
         }
     }
 
