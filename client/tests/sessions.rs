@@ -1,4 +1,4 @@
-//! The user's API and the agent against a scripted relay: what a front end must never get wrong.
+//! The user's API against a scripted relay: what a front end must never get wrong.
 
 #![allow(clippy::unwrap_used)]
 
@@ -7,81 +7,9 @@ mod common;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::{FakeRelay, until};
+use common::{FakeRelay, Host, config, ready, until};
 use gs_client::error::SessionError;
-use gs_client::sessions::{LruConfig, PartitionPolicy, RelayConfig, SessionCacheManager, Source};
-
-struct Host {
-    dir: tempfile::TempDir,
-    name: String,
-}
-
-impl Host {
-    fn new() -> Host {
-        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-        let n = NEXT.fetch_add(1, Ordering::SeqCst);
-        let dir = tempfile::tempdir().unwrap();
-        Host {
-            dir,
-            name: format!("t{}-{n}", std::process::id()),
-        }
-    }
-
-    fn lru(&self, manage_section: bool) -> LruConfig {
-        LruConfig {
-            dir: self.dir.path().join("gs"),
-            name: self.name.clone(),
-            manage_section,
-            capacity_bytes: 4 << 20,
-            value_bytes_max: 64 << 10,
-            ..LruConfig::default()
-        }
-    }
-
-    async fn open(&self, relay: &FakeRelay) -> SessionCacheManager {
-        let sessions = SessionCacheManager::open(self.lru(true), config(relay))
-            .await
-            .unwrap();
-        ready(&sessions).await;
-        sessions
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        // Sections outlive their processes on purpose; a test has to take its own away.
-        for entry in std::fs::read_dir(self.dir.path().join("gs"))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            if let Some(name) = entry.file_name().to_str().and_then(|n| n.strip_suffix(".cur")) {
-                let _ = gs_client::cache::Section::remove(&self.dir.path().join("gs"), name);
-            }
-        }
-    }
-}
-
-fn config(relay: &FakeRelay) -> RelayConfig {
-    RelayConfig {
-        relays: vec![relay.addr.to_string()],
-        timeout: Duration::from_millis(600),
-        lease: Duration::from_millis(400),
-        heartbeat: Duration::from_millis(40),
-        ..RelayConfig::default()
-    }
-}
-
-async fn ready(sessions: &SessionCacheManager) {
-    tokio::time::timeout(Duration::from_secs(10), sessions.ready())
-        .await
-        .expect("a lease in time")
-        .unwrap();
-}
-
-fn is_unavailable<T>(result: Result<T, SessionError>) -> bool {
-    matches!(result, Err(SessionError::Unavailable { .. }))
-}
+use gs_client::sessions::{RelayConfig, SessionCacheManager, Source};
 
 /// The point of the library: what one process stored, every process of the machine reads without asking the relay.
 #[tokio::test(flavor = "multi_thread")]
@@ -116,90 +44,6 @@ async fn a_miss_is_fetched_once_and_kept() {
     assert_eq!(relay.gets.load(Ordering::SeqCst), 2);
 }
 
-/// A logout anywhere must end the session here, and a login elsewhere must be seen here.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_agent_applies_what_other_machines_do() {
-    let (relay, host) = (FakeRelay::start(), Host::new());
-    let sessions = host.open(&relay).await;
-    sessions.set(b"k", b"old", None).await.unwrap();
-    relay.set(b"k", b"new");
-    until("the new value is here", || {
-        sessions.get_local(b"k").is_some_and(|s| s.value == b"new")
-    })
-    .await;
-    relay.delete(b"k");
-    until("the deletion is here", || sessions.get_local(b"k").is_none()).await;
-    assert_eq!(sessions.get(b"k").await.unwrap(), None);
-}
-
-/// The race this library exists to win: the stream is behind, its old put arrives after the deletion returned here.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_put_that_is_still_in_the_stream_does_not_undo_a_deletion() {
-    let (relay, host) = (FakeRelay::start(), Host::new());
-    let sessions = host.open(&relay).await;
-    relay.hold_stream();
-    let applied = sessions.stats().events;
-    // Another machine logs the user in; this one logs the user out.
-    relay.set(b"k", b"theirs");
-    let put = relay.last();
-    assert!(sessions.delete(b"k").await.unwrap());
-    relay.let_stream_on_to(put);
-    until("the put is applied", || sessions.stats().events == applied + 1).await;
-    assert_eq!(sessions.get_local(b"k"), None);
-    relay.let_stream_on_to(u64::MAX);
-    until("the deletion is applied", || {
-        sessions.stats().events == applied + 2
-    })
-    .await;
-    assert_eq!(sessions.get_local(b"k"), None);
-}
-
-/// The same for a value that this machine set or read: an older one from the stream must not replace it, not even
-/// where the newer one could not be kept.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_put_that_is_still_in_the_stream_does_not_replace_a_newer_one() {
-    let (relay, host) = (FakeRelay::start(), Host::new());
-    let sessions = host.open(&relay).await;
-    relay.hold_stream();
-    let applied = sessions.stats().events;
-    for key in [b"kept".as_slice(), b"large", b"read"] {
-        relay.set(key, b"theirs");
-    }
-    let puts = relay.last();
-    let large = vec![7; 100 << 10];
-    let mine = sessions.set(b"kept", b"mine", None).await.unwrap();
-    sessions.set(b"large", &large, None).await.unwrap();
-    relay.set(b"read", &large);
-    assert_eq!(sessions.get(b"read").await.unwrap().unwrap().value, large);
-    relay.let_stream_on_to(puts);
-    until("the puts are applied", || sessions.stats().events == applied + 3).await;
-    assert!(sessions.get_local(b"kept").is_none_or(|s| s.version == mine));
-    assert_eq!(sessions.get_local(b"large"), None);
-    assert_eq!(sessions.get_local(b"read"), None);
-    relay.let_stream_on_to(u64::MAX);
-    assert_eq!(sessions.get(b"large").await.unwrap().unwrap().value, large);
-}
-
-/// Cut off, a machine may answer for the length of the lease and then must fail: it cannot know who logged out.
-#[tokio::test(flavor = "multi_thread")]
-async fn without_the_relay_reads_fail_once_the_lease_lapsed() {
-    let (relay, host) = (FakeRelay::start(), Host::new());
-    let sessions = host.open(&relay).await;
-    sessions.set(b"k", b"v", None).await.unwrap();
-    relay.go_away();
-    until("the lease lapsed", || sessions.get_local(b"k").is_none()).await;
-    assert!(is_unavailable(sessions.get(b"k").await));
-    assert!(is_unavailable(sessions.set(b"k", b"w", None).await));
-    assert!(is_unavailable(sessions.delete(b"k").await));
-    // While it was away, somebody logged out; the log reaches back, so the rest of the section is kept.
-    relay.set(b"other", b"x");
-    relay.delete(b"k");
-    relay.come_back();
-    until("the lease is back", || sessions.stats().leased).await;
-    assert_eq!(sessions.get(b"k").await.unwrap(), None);
-    assert_eq!(sessions.stats().gaps, 1, "only the first contact flushed");
-}
-
 /// A set that failed must not leave the old value readable as if nothing had happened, nor the new one.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_set_is_not_a_local_success() {
@@ -213,75 +57,6 @@ async fn a_failed_set_is_not_a_local_success() {
         "{result:?}"
     );
     assert_eq!(sessions.get_local(b"k"), None);
-}
-
-/// A path that prefers an old answer to none gets it, marked as such, and no longer than it asked for.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stale_path_is_served_a_while_longer() {
-    let (relay, host) = (FakeRelay::start(), Host::new());
-    let lenient = RelayConfig {
-        partition_by_prefix: vec![(b"page:".to_vec(), PartitionPolicy::Stale { for_ms: 60_000 })],
-        ..config(&relay)
-    };
-    let sessions = SessionCacheManager::open(host.lru(true), lenient).await.unwrap();
-    ready(&sessions).await;
-    sessions.set(b"page:1", b"text", None).await.unwrap();
-    sessions.set(b"sess:1", b"alice", None).await.unwrap();
-    relay.go_away();
-    until("the lease lapsed", || sessions.get_local(b"page:1").is_none()).await;
-    let page = sessions.get(b"page:1").await.unwrap().unwrap();
-    assert_eq!((&page.value[..], page.source), (&b"text"[..], Source::Stale));
-    assert!(is_unavailable(sessions.get(b"sess:1").await));
-    assert!(
-        is_unavailable(sessions.get(b"page:unknown").await),
-        "unknown is not absent"
-    );
-    assert_eq!(sessions.stats().stale, 1);
-}
-
-/// A log that no longer reaches back, or another life of the relay: deletions may have been missed, so all goes.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_gap_flushes_the_section() {
-    let (relay, host) = (FakeRelay::start(), Host::new());
-    let sessions = host.open(&relay).await;
-    for restart in [false, true] {
-        sessions.set(b"k", b"v", None).await.unwrap();
-        relay.go_away();
-        relay.delete(b"k");
-        if restart {
-            relay.new_life()
-        } else {
-            relay.forget_log()
-        }
-        let gaps = sessions.stats().gaps;
-        relay.come_back();
-        until("the gap was noticed", || {
-            sessions.stats().gaps > gaps && sessions.stats().leased
-        })
-        .await;
-        assert_eq!(sessions.get_local(b"k"), None);
-        assert_eq!(sessions.get(b"k").await.unwrap(), None);
-    }
-}
-
-/// The agent dies with its process; another one of the machine must take over, and follow as it did.
-#[tokio::test(flavor = "multi_thread")]
-async fn another_process_takes_over_from_a_dead_agent() {
-    let (relay, host) = (FakeRelay::start(), Host::new());
-    let agent = host.open(&relay).await;
-    let standby = SessionCacheManager::open(host.lru(false), config(&relay))
-        .await
-        .unwrap();
-    agent.set(b"k", b"v", None).await.unwrap();
-    assert_eq!((agent.stats().terms, standby.stats().terms), (1, 0));
-    drop(agent);
-    until("the standby is the agent", || {
-        standby.stats().terms == 1 && standby.stats().leased
-    })
-    .await;
-    relay.delete(b"k");
-    until("the deletion is here", || standby.get_local(b"k").is_none()).await;
-    assert_eq!(standby.stats().gaps, 0, "it went on where the other had stopped");
 }
 
 /// A save by a request that began before the logout must not bring the session back.
