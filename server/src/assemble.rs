@@ -256,6 +256,9 @@ fn hint(config: &Config, node: &Node) {
         "127.0.0.1" | "0.0.0.0" | "localhost" | "::" => String::new(),
         other => format!(" -h {other}"),
     };
+    // A port that speaks TLS only is tried with TLS.
+    let only_tls = part_config(config, role_of(node.role)).plain_port().is_none();
+    let tls = if only_tls { format!(" --tls --cacert {}", ca(config)) } else { String::new() };
     let commands: &[&str] = match node.role {
         NodeRole::Relay => &["SET s:1 hello EX 60", "GS.GET s:1"],
         NodeRole::Sibling => &["GS.SHARD NODES"],
@@ -263,7 +266,21 @@ fn hint(config: &Config, node: &Node) {
         NodeRole::Aging => &["GS.AGE INFO"],
     };
     for command in commands {
-        say(&format!("try: redis-cli{host} -p {port} {command}"));
+        say(&format!("try: redis-cli{host} -p {port}{tls} {command}"));
+    }
+}
+
+/// Who signed the listener's certificate, as far as is known here.
+fn ca(config: &Config) -> &str {
+    [&config.link.ca, &config.tls.ca].into_iter().find(|file| !file.is_empty()).map_or("CA.pem", String::as_str)
+}
+
+fn role_of(role: NodeRole) -> Role {
+    match role {
+        NodeRole::Relay => Role::Relay,
+        NodeRole::Sibling => Role::Sibling,
+        NodeRole::Expansion => Role::ReliefExpansion,
+        NodeRole::Aging => Role::ReliefAging,
     }
 }
 

@@ -4,6 +4,7 @@
 //! ones of its connection wait, and nobody else. Everything a client can make grow has a bound: its unfinished
 //! request, its unread replies, its unread messages, the time until it has said who it is.
 
+mod ahead;
 mod run;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -98,6 +99,7 @@ struct Serving<S> {
     session: Session,
     pipe: Pipe<S>,
     parser: Parser,
+    scout: ahead::Scout,
     bounds: Bounds,
     signal: watch::Receiver<Signal>,
     /// True once the node stops.
@@ -125,6 +127,7 @@ pub async fn serve<S: Stream>(
         session: Session { node, conn },
         pipe: Pipe::new(stream),
         parser: Parser::new(),
+        scout: ahead::Scout::default(),
         bounds,
         signal,
         stopping: false,

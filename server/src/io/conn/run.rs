@@ -43,6 +43,8 @@ impl<S: Stream> Serving<S> {
                 Ok(Parsed::Incomplete) => break,
                 Ok(Parsed::Empty { consumed }) => at += consumed,
                 Ok(Parsed::Command { consumed }) => {
+                    let Session { node, conn } = &self.session;
+                    self.scout.step(node, conn.db, &self.pipe.input[at..], limits);
                     // The command's words lie in the input, which must not move while it waits.
                     let input = std::mem::take(&mut self.pipe.input);
                     let parser = std::mem::take(&mut self.parser);

@@ -146,10 +146,10 @@ async fn whoever_writes_before_reading_is_served() {
     let value = "v".repeat(1000);
     client.send(format!("SET k {value}\r\n")).await;
     client.expect("+OK\r\n").await;
-    for _ in 0..500 {
+    for _ in 0..200 {
         client.send("GET k\r\n").await;
     }
-    for _ in 0..500 {
+    for _ in 0..200 {
         client.expect(&format!("$1000\r\n{value}\r\n")).await;
     }
 }
