@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! head block   w0 ctl [state 4 | owner 12 | generation 48]   w1, w2 key id   w3 version
-//!              w4 [deadline ms 44 | gen16 | flags 4]         w5 [epoch 16 | db 4 | kind 4 | key len 16 | value len 24]
+//!              w4 [deadline ms 41 | gen16 | turn 6 | closed] w5 [epoch 16 | db 4 | kind 4 | key len 16 | value len 24]
 //!              w6 checksum                                   w7 [first continuation+1 (32) | made at, s (32)]
 //!              payload: key words (where keys are kept), value words
 //! continuation w0 ctl, generation of the head                w1 [head (32) | next+1 (32)]   payload

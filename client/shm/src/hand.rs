@@ -91,6 +91,8 @@ impl Section {
     fn mark(&self, mem: Mem<'_>, head: &Head) -> Option<Victim> {
         let newest = mem.newest(&head.id, |db| self.min_epoch(db));
         if newest.is_some_and(|(_, newest)| newest.version > head.version) {
+            // As in `kill_older`: the fence moves before the old copy goes, whoever takes it.
+            self.bump(&head.id);
             self.retire(mem, head.block, head.ctl);
             return None;
         }

@@ -6,7 +6,9 @@
 //!   '-----abort------'     '--deadline was touched--'
 //! ```
 //! All but DEAD and FREE are readable. Abort and release each move the exact control word, so one of them
-//! wins: an abort that said "it stays" is never followed by a release of the same hand-off.
+//! wins: an abort that said "it stays" is never followed by a release of the same hand-off. Whoever gives a
+//! hand-off up or takes it over also moves the deadline word to its next turn: a release that comes late,
+//! when the record has been marked again, does not fit.
 
 use crate::blocks::{Ctl, Mem, State};
 use crate::read::PayloadWords;
@@ -75,13 +77,21 @@ impl Section {
         }
     }
 
-    /// Takes a hand-off back: the record is live again. False if it was ended, released, or taken over.
+    /// Takes a hand-off back: the record is live again. False if it was ended, released, or taken over (or a
+    /// release is just deciding: its answer counts).
     pub fn abort(&self, at: &BlockRef) -> bool {
         let mem = self.mem();
         let marked = Ctl(at.ctl);
-        at.index < self.geometry.blocks
-            && marked.state() == State::Evicting
-            && self.claim(mem, at.index, marked, State::Live).is_some()
+        if at.index >= self.geometry.blocks
+            || marked.state() != State::Evicting
+            || mem.load_ctl(at.index) != marked
+        {
+            return false;
+        }
+        // Before the control word: this record may be marked again at once, under the very same word, and a
+        // release of the hand-off that is being given up here may still be on its way.
+        self.next_turn(mem, at.index, marked, false);
+        self.claim(mem, at.index, marked, State::Live).is_some()
     }
 
     /// Collects hand-offs that nobody is at work on: those of processes that are gone, and those that bear
@@ -113,7 +123,10 @@ impl Section {
     fn adopt_one(&self, mem: Mem<'_>, block: u32) -> Option<Ctl> {
         let ctl = mem.load_ctl(block);
         match ctl.state() {
-            State::Evicting if ctl.owner() == self.me => Some(ctl),
+            State::Evicting if ctl.owner() == self.me => {
+                self.next_turn(mem, block, ctl, true);
+                Some(ctl)
+            }
             // Liveness is asked afresh: abandoned hand-offs are looked for seldom and must not be missed.
             State::Evicting | State::Leaving if !self.presence.alive(ctl.owner(), None) => {
                 self.take_over(mem, block, ctl)

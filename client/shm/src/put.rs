@@ -101,7 +101,7 @@ impl Section {
                 // Leaving: it is gone in a moment; or a torn header: look again.
                 continue;
             }
-            let to = Deadline::new(deadline_ms, found.ctl.gen16());
+            let to = found.deadline.with_ms(deadline_ms);
             let word = &mem.block(found.block)[W_DEADLINE];
             let moved = word.compare_exchange(found.deadline.0, to.0, Ordering::AcqRel, Ordering::Relaxed);
             // The old value bears the generation, so only that incarnation can have been moved; whether it

@@ -17,21 +17,32 @@ pub(crate) const W_CHAIN: usize = 7;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Deadline(pub(crate) u64);
 
-const DEADLINE_MS_MAX: u64 = (1 << 44) - 1;
+const DEADLINE_MS_MAX: u64 = (1 << 41) - 1;
+const MS_SHIFT: u32 = 23;
+const GEN_SHIFT: u32 = 7;
+const TURN: u64 = 1 << 1;
+const TURN_MASK: u64 = 0x3f << 1;
 const CLOSED: u64 = 1;
 
 impl Deadline {
+    /// Deadlines beyond 69 years after boot are kept at that.
     pub(crate) fn new(deadline_ms: u64, gen16: u16) -> Deadline {
-        Deadline(deadline_ms.min(DEADLINE_MS_MAX) << 20 | u64::from(gen16) << 4)
+        Deadline(deadline_ms.min(DEADLINE_MS_MAX) << MS_SHIFT | u64::from(gen16) << GEN_SHIFT)
     }
 
     /// Boot-time milliseconds, 0 for none.
+    #[inline]
     pub(crate) fn ms(self) -> u64 {
-        self.0 >> 20
+        self.0 >> MS_SHIFT
     }
 
     pub(crate) fn gen16(self) -> u16 {
-        (self.0 >> 4) as u16
+        (self.0 >> GEN_SHIFT) as u16
+    }
+
+    /// The same word with another deadline.
+    pub(crate) fn with_ms(self, deadline_ms: u64) -> Deadline {
+        Deadline(self.0 & ((1 << MS_SHIFT) - 1) | deadline_ms.min(DEADLINE_MS_MAX) << MS_SHIFT)
     }
 
     /// Closed: whoever acts on this deadline has judged it, and no touch may move it any more.
@@ -45,6 +56,13 @@ impl Deadline {
 
     pub(crate) fn reopen(self) -> Deadline {
         Deadline(self.0 & !CLOSED)
+    }
+
+    /// In the next of 64 turns: the word of a hand-off that is given up or taken over never fits a late
+    /// release of it, though the control word may come to be the same.
+    pub(crate) fn next_turn(self) -> Deadline {
+        let turn = (self.0 & TURN_MASK).wrapping_add(TURN) & TURN_MASK;
+        Deadline(self.0 & !TURN_MASK | turn)
     }
 
     #[inline]
@@ -231,7 +249,17 @@ mod tests {
             (deadline.ms(), deadline.gen16(), deadline.closed()),
             (DEADLINE_MS_MAX, 0xabcd, false)
         );
-        assert_eq!(deadline.close().reopen(), deadline);
+        assert_eq!(deadline.close().next_turn().reopen(), deadline.next_turn());
+        assert_ne!(deadline.next_turn(), deadline);
+        assert_eq!((0..64).fold(deadline, |d, _| d.next_turn()), deadline);
+        assert_eq!(
+            (deadline.next_turn().ms(), deadline.next_turn().gen16()),
+            (DEADLINE_MS_MAX, 0xabcd)
+        );
+        assert_eq!(
+            deadline.next_turn().with_ms(7).with_ms(u64::MAX),
+            deadline.next_turn()
+        );
         assert!(!Deadline::new(0, 1).expired(u64::MAX));
         assert!(Deadline::new(5, 1).expired(5) && !Deadline::new(5, 1).expired(4));
         let chain = ChainWord::new(Some(u32::MAX - 1), 12_345_678);

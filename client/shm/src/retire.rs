@@ -79,20 +79,33 @@ impl Section {
         }
     }
 
-    /// Makes an abandoned hand-off (EVICTING or LEAVING) ours again, to be sent once more.
+    /// Makes an abandoned hand-off (EVICTING or LEAVING) ours again, to be sent once more. Its deadline may
+    /// have been closed by a releaser that died; the record stays, so touches must work. (One that was closed
+    /// because it was past is past without the mark.)
     pub(crate) fn take_over(&self, mem: Mem<'_>, block: u32, ctl: Ctl) -> Option<Ctl> {
         let mine = self.claim(mem, block, ctl, State::Evicting)?;
-        if ctl.state() == State::Leaving {
-            // The releaser may have closed the deadline before it died; the record stays, so touches must
-            // work. A deadline closed because it was past stays past without the mark.
-            let word = &mem.block(block)[W_DEADLINE];
-            let closed = Deadline(word.load(Ordering::Acquire));
-            if closed.closed() && closed.gen16() == ctl.gen16() {
-                let _ =
-                    word.compare_exchange(closed.0, closed.reopen().0, Ordering::AcqRel, Ordering::Relaxed);
+        self.next_turn(mem, block, ctl, true);
+        Some(mine)
+    }
+
+    /// Moves the deadline word on to its next turn, so that no release of an earlier hand-off fits it.
+    pub(crate) fn next_turn(&self, mem: Mem<'_>, block: u32, ctl: Ctl, reopen: bool) {
+        let word = &mem.block(block)[W_DEADLINE];
+        for _ in 0..KILL_TRIES {
+            let seen = Deadline(word.load(Ordering::Acquire));
+            let next = if reopen {
+                seen.next_turn().reopen()
+            } else {
+                seen.next_turn()
+            };
+            if seen.gen16() != ctl.gen16()
+                || word
+                    .compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed)
+                    .is_ok()
+            {
+                return;
             }
         }
-        Some(mine)
     }
 
     /// What the hand does with any block it meets that is not free: takes back what nobody owns any more.
@@ -178,8 +191,17 @@ impl Section {
     /// Kills copies that are older than `version`, so that none of them outlives the record that hid it.
     /// In cache mode an observer has killed them before the record was published.
     pub(crate) fn kill_older(&self, mem: Mem<'_>, id: &KeyId, version: u64, except: u32) {
-        if self.cfg.mode == Mode::Owner {
-            self.kill(mem, id, |head| head.block != except && head.version < version);
+        if self.cfg.mode != Mode::Owner {
+            return;
+        }
+        let older = |head: &Head| head.block != except && head.version < version;
+        let mut any = false;
+        mem.each_copy(id, |db| self.min_epoch(db), |_, head| any |= older(&head));
+        if any {
+            // Whoever stored the newer copy may not have come to moving the fence yet, and a reader may have
+            // passed its slot before it was linked: it must not find the older one gone and nothing moved.
+            self.bump(id);
+            self.kill(mem, id, older);
         }
     }
 

@@ -35,7 +35,16 @@ fn section(mode: Mode, blocks: u64) -> Section {
 }
 
 fn rec<'a>(s: &Section, value: &'a [u8], version: u64) -> NewRecord<'a> {
-    NewRecord { id: s.key_id(0, b"k"), db: 0, key: b"k", value, version, deadline_ms: 0, kind: 0, created_ms: 0 }
+    NewRecord {
+        id: s.key_id(0, b"k"),
+        db: 0,
+        key: b"k",
+        value,
+        version,
+        deadline_ms: 0,
+        kind: 0,
+        created_ms: 0,
+    }
 }
 
 fn put(s: &Section, value: &[u8], version: u64) {
@@ -47,7 +56,11 @@ fn read(s: &Section) -> Option<u64> {
     let mut out = Vec::new();
     match s.get(&s.key_id(0, b"k"), b"k", NOW, false, &mut out, |_, _| ()) {
         Lookup::Hit(meta) => {
-            assert!(out.iter().all(|&b| u64::from(b) == meta.version), "{out:?} read as version {}", meta.version);
+            assert!(
+                out.iter().all(|&b| u64::from(b) == meta.version),
+                "{out:?} read as version {}",
+                meta.version
+            );
             Some(meta.version)
         }
         Lookup::Miss { .. } => Some(0),
@@ -151,7 +164,11 @@ fn release_delete() {
         };
         let deleted = s.delete(&s.key_id(0, b"k"), b"k").found.is_some();
         let released = releaser.join().unwrap() == Release::Freed;
-        assert!(deleted != released, "ended {}", if deleted { "twice" } else { "never" });
+        assert!(
+            deleted != released,
+            "ended {}",
+            if deleted { "twice" } else { "never" }
+        );
         assert_eq!(read(&s), Some(0));
     });
 }
@@ -174,7 +191,10 @@ fn release_abort() {
         assert_eq!(released, if aborted { Release::Gone } else { Release::Freed });
         if aborted {
             assert_eq!((seen, read(&s)), (Some(1), Some(1)));
-            assert!(s.set_deadline(&s.key_id(0, b"k"), b"k", NOW + 9, NOW).is_some(), "cannot be touched");
+            assert!(
+                s.set_deadline(&s.key_id(0, b"k"), b"k", NOW + 9, NOW).is_some(),
+                "cannot be touched"
+            );
         } else {
             assert_eq!(read(&s), Some(0));
         }
@@ -203,7 +223,14 @@ fn release_touch() {
 fn expire_touch() {
     explore(3, || {
         let s = Arc::new(section(Mode::Owner, 2));
-        s.put(&NewRecord { deadline_ms: NOW + 5, ..rec(&s, &[1; 8], 1) }, NOW).unwrap();
+        s.put(
+            &NewRecord {
+                deadline_ms: NOW + 5,
+                ..rec(&s, &[1; 8], 1)
+            },
+            NOW,
+        )
+        .unwrap();
         let id = s.key_id(0, b"k");
         let reader = {
             let s = s.clone();
