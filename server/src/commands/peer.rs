@@ -42,7 +42,7 @@ pub const COMMANDS: &[Command] = &[
     Command { spec: row("gs.fetch", -3, Roles::RELIEFS.or(Roles::SIBLING), &[NODE.optional(), DB, Arg::key("key")], "Reads a copy from a relief without counting it as a use."), run: fetch },
     Command { spec: row("gs.tomb", -6, Roles::RELIEFS.or(Roles::SIBLING), &[NODE.optional(), COUNT, WORDS], "Orders a relief to drop copies and to refuse older versions."), run: tomb },
     Command { spec: row("gs.flush", -3, Roles::RELIEFS.or(Roles::SIBLING), &[NODE.optional(), DB, Arg::integer("version")], "Forgets everything of a database below a version."), run: flush },
-    Command { spec: row("gs.keys", -4, Roles::RELIEFS.or(Roles::SIBLING), &[NODE.optional(), Arg::integer("cursor"), COUNT, DB], "A page of the copies a relief holds: key, version, copy, remaining life."), run: keys },
+    Command { spec: row("gs.keys", -4, Roles::RELIEFS.or(Roles::SIBLING), &[NODE.optional(), Arg::integer("cursor"), COUNT, DB], "A page of the copies a relief holds in a database, or * for all: db, key, version, copy, remaining life."), run: keys },
     Command { spec: row("gs.handoff", -11, Roles::SIBLING, &[Arg::string("node"), COUNT, WORDS], "An expansion node passes sessions on to the aging node of their slot."), run: handoff },
     Command { spec: row("gs.dropped", -8, Roles::SIBLING.or(Roles::RELAY), &[Arg::string("node"), COUNT, WORDS], "A relief tells which copies expired or were lost."), run: dropped },
     Command { spec: row("gs.copy", 8, Roles::SIBLING, &[DB, Arg::key("key"), Arg::integer("version"), Arg::integer("pttl"), Arg::integer("kind"), Arg::integer("age"), Arg::string("value")], "Puts a second copy of a session on the expansion node of its slot."), run: copy },
@@ -148,25 +148,26 @@ fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return pass(ctx, "GS.KEYS", wire::number(args, 1)?, args.skip(2));
     }
     let (cursor, count) = (wire::number(args, 1)?, wire::number(args, 2)?.clamp(1, 4_096) as usize);
-    let db = wire::database(args, 3)?;
-    let mut found: Vec<(Vec<u8>, u64, u64, i64)> = Vec::new();
+    let wanted = if args.is(3, "*") { None } else { Some(wire::database(args, 3)?) };
+    let mut found: Vec<(u8, Vec<u8>, u64, u64, i64)> = Vec::new();
     let mut next = Some(cursor);
     // Empty stretches are passed here, up to a bound, rather than by a call each.
-    for _ in 0..64 {
+    for _ in 0..2_048 {
         let Some(from) = next.filter(|_| found.len() < count) else { break };
         let buckets = (count / 4 + 1) as u32;
         next = ctx.node.cache.section().scan_buckets(from, buckets, ctx.node.now_ms(), &mut |meta, key| {
-            if meta.db == db {
+            if wanted.is_none_or(|db| db == meta.db) {
                 let pttl = ctx.node.pttl(meta.deadline_ms);
-                found.push((key.to_vec(), meta.version, relief::copy_of(&meta.at), pttl));
+                found.push((meta.db, key.to_vec(), meta.version, relief::copy_of(&meta.at), pttl));
             }
         });
     }
     let mut w = ctx.reply();
     w.array(2);
     w.bulk_uint(next.unwrap_or(0));
-    w.array(found.len() * 4);
-    for (key, version, copy, pttl) in &found {
+    w.array(found.len() * 5);
+    for (db, key, version, copy, pttl) in &found {
+        w.uint(u64::from(*db));
         w.bulk(key);
         w.uint(*version);
         w.uint(*copy);

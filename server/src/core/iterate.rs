@@ -111,13 +111,13 @@ async fn below(node: &Arc<Node>, db: u8, at: Cursor, count: usize, keys: &mut Ke
         [b"GS.KEYS", words[0].as_bytes(), position.as_bytes(), page.as_bytes(), words[1].as_bytes()];
     let reply = link.call(&call).await.map_err(|_| unavailable())?;
     let (next, items) = keys_page(&reply).ok_or_else(unavailable)?;
-    for (key, _, copy) in items {
-        let id = node.id(db, &key);
+    for held in items {
+        let id = node.id(db, &held.key);
         let readable = relay.directory.holders(&id).iter().any(|h| {
-            h.node == member.index && h.copy == copy && !h.shadow && !h.second
+            h.node == member.index && h.copy == held.copy && !h.shadow && !h.second
         });
         if readable {
-            keys.push(key.into());
+            keys.push(held.key.into());
         }
     }
     match next.parse::<u64>() {

@@ -27,6 +27,8 @@ use tokio::sync::Semaphore;
 const IN_FLIGHT: usize = 4;
 /// Blocks the hand looks at in one step.
 const PROBES: u32 = 8_192;
+/// How often records marked by a process that died are looked for.
+const ADOPT_EVERY_MS: u64 = 1_000;
 /// How soon room is looked for again while there is pressure.
 const PRESSED: Duration = Duration::from_millis(1);
 
@@ -79,6 +81,7 @@ pub async fn hand_over(node: Arc<Node>) {
     let permits = Arc::new(Semaphore::new(IN_FLIGHT));
     let mut freeing = false;
     let mut aged_at_ms = node.now_ms();
+    let mut adopt_at_ms = 0;
     loop {
         let Some(sibling) = node.sibling() else { return };
         let params = *sibling.params.read();
@@ -90,8 +93,14 @@ pub async fn hand_over(node: Arc<Node>) {
         let mut victims = Vec::new();
         if reach.expansion || reach.aging {
             let batch = params.batch() as usize;
-            // What a dead predecessor had marked, and what this process gave up on, goes first.
-            node.cache.section().adopt_evicting(&mut victims, batch);
+            // What a dead predecessor had marked goes first. Only while nothing of our own is on its way: our
+            // marks count as left behind too.
+            let now_ms = node.now_ms();
+            if permits.available_permits() == IN_FLIGHT && now_ms >= adopt_at_ms {
+                node.cache.section().adopt_evicting(&mut victims, batch);
+                // As long as some are found there may be more.
+                adopt_at_ms = if victims.is_empty() { now_ms + ADOPT_EVERY_MS } else { now_ms };
+            }
             for (db, key) in std::mem::take(&mut *sibling.crowded.lock()) {
                 let id = node.id(db, &key);
                 node.cache.section().bucket_victims(&id, node.now_ms(), &mut victims);
@@ -172,6 +181,7 @@ async fn send(node: &Arc<Node>, permits: &Arc<Semaphore>, victims: Vec<Victim>, 
     let mut groups: HashMap<u16, (Arc<Peer>, Vec<Load>)> = HashMap::new();
     let (mut key, mut value) = (Vec::new(), Vec::new());
     for victim in victims {
+        (key.clear(), value.clear());
         let Some(meta) = node.cache.section().copy_victim(&victim.at, &mut key, &mut value) else { continue };
         let load = Load { at: meta.at, parcel: parcel(node, &meta, &key, &value) };
         let tier = match route(load.parcel.age_ms, &params.age(), reach) {
@@ -324,6 +334,7 @@ pub async fn doubt(node: &Node, sibling: &Sibling, peer: &Peer) {
 pub async fn pass_on(node: Arc<Node>) {
     let mut freeing = false;
     let mut cutoff = Cutoff(1_000);
+    let mut adopt_at_ms = 0;
     loop {
         let Some(relief) = node.relief() else { return };
         let params = *relief.params.read();
@@ -332,7 +343,11 @@ pub async fn pass_on(node: Arc<Node>) {
         freeing = demand.freeing;
         let asked = relief.asked.swap(0, Ordering::AcqRel);
         let mut victims = Vec::new();
-        node.cache.section().adopt_evicting(&mut victims, params.batch() as usize);
+        let now_ms = node.now_ms();
+        if now_ms >= adopt_at_ms {
+            node.cache.section().adopt_evicting(&mut victims, params.batch() as usize);
+            adopt_at_ms = if victims.is_empty() { now_ms + ADOPT_EVERY_MS } else { now_ms };
+        }
         let pressed = demand.blocks > 0 || asked > 0;
         // Without pressure only what has aged goes; under pressure the mark falls until enough goes.
         let mark = if pressed { cutoff.0 } else { params.age().aged_after_ms };
@@ -374,6 +389,7 @@ async fn pass_batch(node: &Node, victims: Vec<Victim>) -> bool {
     let (mut key, mut value) = (Vec::new(), Vec::new());
     let mut loads = Vec::new();
     for victim in victims {
+        (key.clear(), value.clear());
         if let Some(meta) = node.cache.section().copy_victim(&victim.at, &mut key, &mut value) {
             loads.push(Load { at: meta.at, parcel: parcel(node, &meta, &key, &value) });
         }
@@ -440,8 +456,8 @@ async fn climb(sibling: &Sibling, peer: &Peer, n: u64) -> Option<()> {
             continue;
         }
         let mut out = wire::batch_head("GS.PROMOTE", &[db.as_bytes()], items.len(), 1);
-        for (key, _, _) in &items {
-            encode_arg(&mut out, key);
+        for held in &items {
+            encode_arg(&mut out, &held.key);
         }
         sibling.relay.call_encoded(out, 1).await.ok()?;
     }

@@ -306,49 +306,56 @@ async fn report(node: Arc<Node>, index: u16) {
 
 async fn report_once(sibling: &Sibling, peer: &Peer) -> Option<()> {
     let index = peer.index.to_string();
-    for db in 0..16u8 {
-        let db = db.to_string();
-        let mut cursor = "0".to_string();
-        loop {
-            let call: [&[u8]; 4] = [b"GS.KEYS", cursor.as_bytes(), REPORT_PAGE.as_bytes(), db.as_bytes()];
-            let (next, items) = keys_page(&peer.link.call(&call).await.ok()?)?;
-            if !items.is_empty() {
-                let mut out =
-                    wire::batch_head("GS.REPORT", &[index.as_bytes()], items.len(), wire::REPORT_WORDS);
-                for (key, version, copy) in &items {
-                    encode_arg(&mut out, db.as_bytes());
-                    encode_arg(&mut out, key);
-                    encode_arg_u64(&mut out, *version);
-                    encode_arg_u64(&mut out, *copy);
-                }
-                sibling.relay.call_encoded(out, 1).await.ok()?.first()?.is_ok().then_some(())?;
+    let mut cursor = "0".to_string();
+    loop {
+        let call: [&[u8]; 4] = [b"GS.KEYS", cursor.as_bytes(), REPORT_PAGE.as_bytes(), b"*"];
+        let (next, items) = keys_page(&peer.link.call(&call).await.ok()?)?;
+        if !items.is_empty() {
+            let mut out = wire::batch_head("GS.REPORT", &[index.as_bytes()], items.len(), wire::REPORT_WORDS);
+            for held in &items {
+                encode_arg_u64(&mut out, u64::from(held.db));
+                encode_arg(&mut out, &held.key);
+                encode_arg_u64(&mut out, held.version);
+                encode_arg_u64(&mut out, held.copy);
             }
-            if next == "0" {
-                break;
-            }
-            cursor = next;
+            sibling.relay.call_encoded(out, 1).await.ok()?.first()?.is_ok().then_some(())?;
         }
+        if next == "0" {
+            break;
+        }
+        cursor = next;
     }
     let done: [&[u8]; 3] = [b"GS.MEMBER", b"REPORTED", index.as_bytes()];
     sibling.relay.call(&done).await.ok()?.is_ok().then_some(())
 }
 
-/// Key, version and copy number of what a page of `GS.KEYS` lists, and the cursor of the next page.
-pub type Page = (String, Vec<(Vec<u8>, u64, u64)>);
+/// One copy that a page of `GS.KEYS` lists.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// Logical database.
+    pub db: u8,
+    /// The key.
+    pub key: Vec<u8>,
+    /// Its version.
+    pub version: u64,
+    /// The copy's number.
+    pub copy: u64,
+}
 
-/// Reads a page of `GS.KEYS`.
-pub fn keys_page(reply: &Reply) -> Option<Page> {
+/// Reads a page of `GS.KEYS`: the cursor of the next one, and what it lists.
+pub fn keys_page(reply: &Reply) -> Option<(String, Vec<Held>)> {
     let Reply::Array(parts) = reply else { return None };
     let cursor = String::from_utf8(parts.first()?.as_bytes()?.to_vec()).ok()?;
     let Reply::Array(flat) = parts.get(1)? else { return None };
-    let items = flat
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .map(|[key, version, copy, _pttl]| {
-            Some((key.as_bytes()?.to_vec(), version.as_int()? as u64, copy.as_int()? as u64))
+    let held = |[db, key, version, copy, _pttl]: &[Reply; 5]| {
+        Some(Held {
+            db: u8::try_from(db.as_int()?).ok()?,
+            key: key.as_bytes()?.to_vec(),
+            version: version.as_u64()?,
+            copy: copy.as_u64()?,
         })
-        .collect::<Option<Vec<_>>>()?;
+    };
+    let items = flat.as_chunks::<5>().0.iter().map(held).collect::<Option<Vec<_>>>()?;
     Some((cursor, items))
 }
 
