@@ -1,0 +1,334 @@
+//! Keys whatever they hold: DEL, EXISTS, TYPE, the size of a database and its end.
+
+pub mod object;
+
+use crate::commands::parse::truth;
+use crate::commands::{Answer, Command, Ctx, Outcome, Reply, Stop};
+use crate::core::iterate;
+use crate::core::keyspace::Write;
+use foldhash::fast::RandomState;
+use gs_client::hashed::KIND_STRING;
+use gs_resp::{AclCategories as Acl, Arg, Args, Arity, Flags, Group, Keys, Refusal, Roles, Spec, Writer};
+use std::hash::BuildHasher;
+
+/// The rows of this file.
+pub const COMMANDS: &[Command] = &[
+    Command {
+        spec: Spec {
+            name: "dbsize",
+            parent: None,
+            since: "1.0.0",
+            group: Group::Server,
+            arity: Arity(1),
+            flags: Flags::READONLY.or(Flags::FAST),
+            roles: Roles::EVERY,
+            keys: Keys::None,
+            args: &[],
+            complexity: "O(1)",
+            summary: "Return the number of keys in the selected database",
+            acl: Acl::KEYSPACE.or(Acl::READ).or(Acl::FAST),
+            reply_doc: "the number of keys",
+        },
+        run: dbsize,
+    },
+    Command {
+        spec: Spec {
+            name: "del",
+            parent: None,
+            since: "1.0.0",
+            group: Group::Generic,
+            arity: Arity(-2),
+            flags: Flags::WRITE,
+            roles: Roles::RELAY,
+            keys: Keys::ALL,
+            args: &[Arg::key("key").multiple()],
+            complexity: "O(N) where N is the number of keys that will be removed. When a key to remove holds a value other than a string, the individual complexity for this key is O(M) where M is the number of elements in the list, set, sorted set or hash. Removing a single key that holds a string value is O(1).",
+            summary: "Delete a key",
+            acl: Acl::KEYSPACE.or(Acl::WRITE).or(Acl::SLOW),
+            reply_doc: "how many existed",
+        },
+        run: del,
+    },
+    Command {
+        spec: Spec {
+            name: "exists",
+            parent: None,
+            since: "1.0.0",
+            group: Group::Generic,
+            arity: Arity(-2),
+            flags: Flags::READONLY.or(Flags::FAST),
+            roles: Roles::EVERY,
+            keys: Keys::ALL,
+            args: &[Arg::key("key").multiple()],
+            complexity: "O(N) where N is the number of keys to check.",
+            summary: "Determine if a key exists",
+            acl: Acl::KEYSPACE.or(Acl::READ).or(Acl::FAST),
+            reply_doc: "how many exist, each as often as it is named",
+        },
+        run: exists,
+    },
+    Command {
+        spec: Spec {
+            name: "flushall",
+            parent: None,
+            since: "1.0.0",
+            group: Group::Server,
+            arity: Arity(-1),
+            flags: Flags::WRITE,
+            roles: Roles::RELAY,
+            keys: Keys::None,
+            args: &[Arg::oneof(
+                "async",
+                &[
+                    Arg::token_only("async", "ASYNC").since("4.0.0"),
+                    Arg::token_only("sync", "SYNC").since("6.2.0"),
+                ],
+            )
+            .optional()],
+            complexity: "O(N) where N is the total number of keys in all databases",
+            summary: "Remove all keys from all databases",
+            acl: Acl::KEYSPACE.or(Acl::WRITE).or(Acl::SLOW).or(Acl::DANGEROUS),
+            reply_doc: "`OK`",
+        },
+        run: flushall,
+    },
+    Command {
+        spec: Spec {
+            name: "flushdb",
+            parent: None,
+            since: "1.0.0",
+            group: Group::Server,
+            arity: Arity(-1),
+            flags: Flags::WRITE,
+            roles: Roles::RELAY,
+            keys: Keys::None,
+            args: &[Arg::oneof(
+                "async",
+                &[
+                    Arg::token_only("async", "ASYNC").since("4.0.0"),
+                    Arg::token_only("sync", "SYNC").since("6.2.0"),
+                ],
+            )
+            .optional()],
+            complexity: "O(N) where N is the number of keys in the selected database",
+            summary: "Remove all keys from the current database",
+            acl: Acl::KEYSPACE.or(Acl::WRITE).or(Acl::SLOW).or(Acl::DANGEROUS),
+            reply_doc: "`OK`",
+        },
+        run: flushdb,
+    },
+    Command {
+        spec: Spec {
+            name: "randomkey",
+            parent: None,
+            since: "1.0.0",
+            group: Group::Generic,
+            arity: Arity(1),
+            flags: Flags::READONLY,
+            roles: Roles::EVERY,
+            keys: Keys::None,
+            args: &[],
+            complexity: "O(1)",
+            summary: "Return a random key from the keyspace",
+            acl: Acl::KEYSPACE.or(Acl::READ).or(Acl::SLOW),
+            reply_doc: "a key, or nil",
+        },
+        run: randomkey,
+    },
+    Command {
+        spec: Spec {
+            name: "touch",
+            parent: None,
+            since: "3.2.1",
+            group: Group::Generic,
+            arity: Arity(-2),
+            flags: Flags::READONLY.or(Flags::FAST),
+            roles: Roles::EVERY,
+            keys: Keys::ALL,
+            args: &[Arg::key("key").multiple()],
+            complexity: "O(N) where N is the number of keys that will be touched.",
+            summary: "Alters the last access time of a key(s). Returns the number of existing keys specified.",
+            acl: Acl::KEYSPACE.or(Acl::READ).or(Acl::FAST),
+            reply_doc: "how many exist",
+        },
+        run: touch,
+    },
+    Command {
+        spec: Spec {
+            name: "type",
+            parent: None,
+            since: "1.0.0",
+            group: Group::Generic,
+            arity: Arity(2),
+            flags: Flags::READONLY.or(Flags::FAST),
+            roles: Roles::EVERY,
+            keys: Keys::ONE,
+            args: &[Arg::key("key")],
+            complexity: "O(1)",
+            summary: "Determine the type stored at key",
+            acl: Acl::KEYSPACE.or(Acl::READ).or(Acl::FAST),
+            reply_doc: "the type, or `none`",
+        },
+        run: type_of,
+    },
+    Command {
+        spec: Spec {
+            name: "unlink",
+            parent: None,
+            since: "4.0.0",
+            group: Group::Generic,
+            arity: Arity(-2),
+            flags: Flags::WRITE.or(Flags::FAST),
+            roles: Roles::RELAY,
+            keys: Keys::ALL,
+            args: &[Arg::key("key").multiple()],
+            complexity: "O(1) for each key removed regardless of its size. Then the command does O(N) work in a different thread in order to reclaim memory, where N is the number of allocations the deleted objects where composed of.",
+            summary: "Delete a key asynchronously in another thread. Otherwise it is just as DEL, but non blocking.",
+            acl: Acl::KEYSPACE.or(Acl::WRITE).or(Acl::FAST),
+            reply_doc: "how many existed",
+        },
+        run: del,
+    },
+];
+
+/// Writes a string in the connection's database. The caller holds the key's stripe.
+pub(super) fn write(ctx: &mut Ctx<'_>, key: &[u8], value: &[u8], deadline_ms: u64) -> Result<(), Stop> {
+    ctx.node.write(&Write {
+        db: ctx.conn.db,
+        key,
+        value,
+        kind: KIND_STRING,
+        deadline_ms,
+    })?;
+    forget(ctx, key);
+    Ok(())
+}
+
+/// Destroys a key of the connection's database; true if it existed. The caller holds the key's stripe.
+pub(super) fn destroy(ctx: &mut Ctx<'_>, key: &[u8], reason: &str) -> Result<bool, Stop> {
+    let destroyed = ctx.node.destroy(ctx.conn.db, key, reason, false)?;
+    forget(ctx, key);
+    if let Some(destroyed) = &destroyed {
+        ctx.durable_after(destroyed.journaled);
+    }
+    Ok(destroyed.is_some())
+}
+
+/// Drops what the command fetched of a key before it changed it: later commands of a transaction must see
+/// the change.
+fn forget(ctx: &mut Ctx<'_>, key: &[u8]) {
+    if !ctx.conn.scope.fetched.is_empty() {
+        ctx.conn.scope.fetched.retain(|fetched| *fetched.key != *key);
+    }
+}
+
+fn del(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let node = ctx.node;
+    let mut count = 0;
+    for key in args.skip(1) {
+        let _order = node.lock_key(&ctx.conn.scope, &node.id(ctx.conn.db, key));
+        count += i64::from(destroy(ctx, key, "deleted")?);
+    }
+    ctx.int(count)
+}
+
+fn exists(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let keys = args.skip(1);
+    ctx.node.require(&ctx.conn.scope, ctx.conn.db, keys.iter())?;
+    let mut count = 0;
+    for key in keys {
+        count += i64::from(ctx.node.meta(&ctx.conn.scope, ctx.conn.db, key)?.is_some());
+    }
+    ctx.int(count)
+}
+
+fn touch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let keys = args.skip(1);
+    ctx.node.require(&ctx.conn.scope, ctx.conn.db, keys.iter())?;
+    let mut count = 0;
+    for key in keys {
+        // A use is counted by reading; the value itself is not wanted.
+        let mark = ctx.out.len();
+        let found = ctx
+            .node
+            .read(&ctx.conn.scope, ctx.conn.db, key, true, ctx.out, |_, _| ());
+        ctx.out.truncate(mark);
+        count += i64::from(found?.is_some());
+    }
+    ctx.int(count)
+}
+
+/// The word TYPE has for a kind of record.
+pub(super) fn type_word(kind: u8) -> &'static str {
+    if kind == KIND_STRING { "string" } else { "hashed" }
+}
+
+fn type_of(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let found = ctx.node.meta(&ctx.conn.scope, ctx.conn.db, args.at(1))?;
+    ctx.reply()
+        .simple(found.map_or("none", |meta| type_word(meta.kind)));
+    Ok(Reply::Done)
+}
+
+fn dbsize(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    let count = ctx.node.count(ctx.conn.db);
+    ctx.reply().uint(count);
+    Ok(Reply::Done)
+}
+
+fn flushdb(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let db = ctx.conn.db;
+    flush(ctx, args, Some(db))
+}
+
+fn flushall(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    flush(ctx, args, None)
+}
+
+/// A flush is one step whatever it removes, so ASYNC and SYNC are the same.
+fn flush(ctx: &mut Ctx<'_>, args: Args<'_>, db: Option<u8>) -> Outcome {
+    match args.get(1) {
+        Some(word) if args.len() == 2 => drop(truth(word, "async", "sync")?),
+        Some(_) => return Err(Refusal::syntax().into()),
+        None => {}
+    }
+    let journaled = ctx.node.flush(db)?;
+    ctx.conn.scope.fetched.clear();
+    ctx.durable_after(journaled);
+    ctx.ok()
+}
+
+/// How many pages RANDOMKEY looks at before it believes that what it counted is gone.
+const RANDOM_PAGES_MAX: usize = 1024;
+
+/// Keys of one page of that search.
+const RANDOM_PAGE: usize = 64;
+
+fn randomkey(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    let (node, db) = (ctx.node, ctx.conn.db);
+    let random = RandomState::default().hash_one((node.clock.unix_ms(), node.metrics.bytes_in.get()));
+    if let Some(key) = node.cache.section().random_key(db, random, node.now_ms()) {
+        ctx.reply().bulk(&key);
+        return Ok(Reply::Done);
+    }
+    if node.count(db) == 0 {
+        ctx.reply().null();
+        return Ok(Reply::Done);
+    }
+    // All of them live downstream: the first that a scan meets.
+    let node = node.clone();
+    ctx.later(async move {
+        let mut cursor = 0;
+        for _ in 0..RANDOM_PAGES_MAX {
+            let (next, keys) = iterate::scan_page(&node, db, cursor, RANDOM_PAGE).await?;
+            if let Some(key) = keys.into_iter().next() {
+                return Ok(Box::new(move |reply: &mut Writer<'_>| reply.bulk(&key)) as Answer);
+            }
+            if next == 0 {
+                break;
+            }
+            cursor = next;
+        }
+        Ok(Box::new(|reply: &mut Writer<'_>| reply.null()) as Answer)
+    })
+}

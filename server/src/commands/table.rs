@@ -1,0 +1,278 @@
+//! Every command there is, in one static table, and the look-up of a row by its name.
+
+use crate::commands::{
+    Command, age, connection, expire, introspect, keyspace, peer, pubsub, scan, server, session, shard,
+    stream, string, tier, transaction,
+};
+use foldhash::fast::RandomState;
+use gs_resp::Flags;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// The rows as the files of this directory declare them.
+const PARTS: &[&[Command]] = &[
+    connection::COMMANDS,
+    connection::client::COMMANDS,
+    string::COMMANDS,
+    string::set::COMMANDS,
+    string::count::COMMANDS,
+    keyspace::COMMANDS,
+    keyspace::object::COMMANDS,
+    expire::COMMANDS,
+    expire::read::COMMANDS,
+    scan::COMMANDS,
+    transaction::COMMANDS,
+    pubsub::COMMANDS,
+    introspect::COMMANDS,
+    introspect::HELP,
+    server::COMMANDS,
+    server::quiet::COMMANDS,
+    session::COMMANDS,
+    shard::COMMANDS,
+    age::COMMANDS,
+    tier::COMMANDS,
+    stream::COMMANDS,
+    peer::COMMANDS,
+];
+
+const fn count() -> usize {
+    let (mut n, mut part) = (0, 0);
+    while part < PARTS.len() {
+        n += PARTS[part].len();
+        part += 1;
+    }
+    n
+}
+
+const fn gather() -> [Command; count()] {
+    let mut all = [const {
+        Command {
+            spec: PARTS[0][0].spec,
+            run: PARTS[0][0].run,
+        }
+    }; count()];
+    let (mut n, mut part) = (0, 0);
+    while part < PARTS.len() {
+        let mut row = 0;
+        while row < PARTS[part].len() {
+            all[n] = Command {
+                spec: PARTS[part][row].spec,
+                run: PARTS[part][row].run,
+            };
+            n += 1;
+            row += 1;
+        }
+        part += 1;
+    }
+    all
+}
+
+/// Every command and subcommand. A row has one address in the life of the process.
+pub static COMMANDS: [Command; count()] = gather();
+
+/// Longest name that is looked up: the longest full name is far shorter.
+const NAME_BYTES_MAX: usize = 64;
+
+struct Index {
+    /// Rows by full name: `get`, `client|setname`.
+    by_name: HashMap<Vec<u8>, usize, RandomState>,
+    /// By row: true for one that others name as their parent.
+    contains: Vec<bool>,
+}
+
+static INDEX: LazyLock<Index> = LazyLock::new(|| {
+    let by_name: HashMap<_, _, _> = COMMANDS
+        .iter()
+        .enumerate()
+        .map(|(i, row)| (row.spec.full_name().into_bytes(), i))
+        .collect();
+    let parents: std::collections::HashSet<_> = COMMANDS.iter().filter_map(|row| row.spec.parent).collect();
+    let contains = COMMANDS
+        .iter()
+        .map(|row| row.spec.parent.is_none() && parents.contains(row.spec.name))
+        .collect();
+    Index { by_name, contains }
+});
+
+/// The row of a command by its name in any case; subcommands are found by [`find_sub`]. Allocates nothing.
+pub fn find(name: &[u8]) -> Option<&'static Command> {
+    lookup(&[name]).filter(|row| row.spec.parent.is_none())
+}
+
+/// The row of a subcommand by its own word in any case. Allocates nothing.
+pub fn find_sub(row: &'static Command, word: &[u8]) -> Option<&'static Command> {
+    lookup(&[row.spec.name.as_bytes(), b"|", word]).filter(|sub| sub.spec.parent == Some(row.spec.name))
+}
+
+/// The row of a full name as COMMAND INFO is asked for it: `get`, `client|setname`.
+pub fn find_full(name: &[u8]) -> Option<&'static Command> {
+    lookup(&[name])
+}
+
+fn lookup(parts: &[&[u8]]) -> Option<&'static Command> {
+    let mut name = [0; NAME_BYTES_MAX];
+    let mut len = 0;
+    for part in parts {
+        let room = name.get_mut(len..len + part.len())?;
+        room.copy_from_slice(part);
+        room.make_ascii_lowercase();
+        len += part.len();
+    }
+    INDEX.by_name.get(&name[..len]).map(|i| &COMMANDS[*i])
+}
+
+/// True for a command whose second word is a command of its own.
+pub fn has_subcommands(row: &'static Command) -> bool {
+    INDEX.contains.get(index(row)).is_some_and(|contains| *contains)
+}
+
+/// The subcommands of a row, in the table's order.
+pub fn subcommands(row: &Command) -> impl Iterator<Item = &'static Command> + use<> {
+    let parent = row.spec.parent.is_none().then_some(row.spec.name);
+    COMMANDS
+        .iter()
+        .filter(move |sub| parent.is_some() && sub.spec.parent == parent)
+}
+
+/// Every row in the table's order, subcommands and the commands between nodes included.
+pub fn all() -> impl Iterator<Item = &'static Command> {
+    COMMANDS.iter()
+}
+
+/// The commands that COMMAND shows: no subcommands, nothing that only nodes say to each other.
+pub fn shown() -> impl Iterator<Item = &'static Command> {
+    all().filter(|row| row.spec.parent.is_none() && !row.spec.flags.contains(Flags::PEER))
+}
+
+/// The place of a row in the table.
+pub fn index(row: &'static Command) -> usize {
+    let from = COMMANDS.as_ptr().addr();
+    std::ptr::from_ref(row).addr().wrapping_sub(from) / size_of::<Command>()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use gs_resp::{Arg, ArgKind, Keys, OwnedArgs};
+    use std::collections::BTreeSet;
+
+    /// A name that is declared twice would leave one of its handlers unreachable.
+    #[test]
+    fn every_row_is_found_by_its_name_in_any_case_and_once() {
+        let mut seen = BTreeSet::new();
+        for (i, row) in all().enumerate() {
+            let name = row.spec.full_name();
+            assert!(seen.insert(name.clone()), "{name} is declared twice");
+            assert!(name.len() <= NAME_BYTES_MAX, "{name}");
+            assert_eq!(name, name.to_lowercase());
+            let found = match row.spec.parent {
+                None => find(name.to_uppercase().as_bytes()).unwrap(),
+                Some(parent) => {
+                    let parent = find(parent.as_bytes()).unwrap();
+                    assert!(has_subcommands(parent), "{name}");
+                    find_sub(parent, row.spec.name.to_uppercase().as_bytes()).unwrap()
+                }
+            };
+            assert!(std::ptr::eq(found, row), "{name}");
+            assert_eq!(index(row), i);
+        }
+        assert!(find(b"client|setname").is_none() && find(&[b'x'; 100]).is_none() && find(b"").is_none());
+    }
+
+    /// COMMANDS.md and the hints of redis-cli show what the rows say: an empty one teaches nobody.
+    #[test]
+    fn every_row_is_documented() {
+        for row in all() {
+            let spec = &row.spec;
+            for text in [spec.since, spec.complexity, spec.summary, spec.reply_doc] {
+                assert!(
+                    !text.trim().is_empty() && !text.contains(['\r', '\n']),
+                    "{}",
+                    spec.full_name()
+                );
+            }
+            assert!(
+                !spec.acl.is_empty() && !spec.roles.is_empty(),
+                "{}",
+                spec.full_name()
+            );
+        }
+    }
+
+    /// `COMMAND HELP`-style hints are promised by the unknown-subcommand error.
+    #[test]
+    fn every_container_has_help() {
+        for row in all().filter(|row| has_subcommands(row)) {
+            assert!(
+                find_sub(row, b"help").is_some(),
+                "{} has no help row",
+                row.spec.name
+            );
+        }
+    }
+
+    /// The arity refuses before a handler runs, so it must agree with the words that are documented.
+    #[test]
+    fn arity_agrees_with_the_documented_words() {
+        for row in all().filter(|row| !has_subcommands(row)) {
+            let spec = &row.spec;
+            let names = 1 + usize::from(spec.parent.is_some());
+            let words = spec.args.iter().map(at_least).sum::<usize>();
+            let fixed = spec
+                .args
+                .iter()
+                .all(|arg| !arg.is_optional && !arg.is_multiple && exact(arg));
+            let arity = spec.arity.0;
+            assert_eq!(
+                usize::from(arity.unsigned_abs()),
+                names + words,
+                "{}",
+                spec.full_name()
+            );
+            assert_eq!(arity < 0, !fixed, "{}", spec.full_name());
+        }
+    }
+
+    /// Words that an argument takes at least.
+    fn at_least(arg: &Arg) -> usize {
+        if arg.is_optional {
+            return 0;
+        }
+        let token = usize::from(arg.token.is_some());
+        match arg.kind {
+            ArgKind::PureToken => 1,
+            ArgKind::OneOf => token + arg.children.iter().map(at_least).min().unwrap_or(0).max(1),
+            ArgKind::Block => token + arg.children.iter().map(at_least).sum::<usize>(),
+            _ => token + 1,
+        }
+    }
+
+    fn exact(arg: &Arg) -> bool {
+        arg.children
+            .iter()
+            .all(|child| !child.is_optional && !child.is_multiple && exact(child))
+    }
+
+    /// EXEC locks and brings up what the rows call keys: a key that is not declared would be changed unlocked.
+    #[test]
+    fn declared_keys_are_where_the_words_are_keys() {
+        for row in all().filter(|row| !has_subcommands(row)) {
+            let spec = &row.spec;
+            let declares = spec.args.iter().any(has_key);
+            assert_eq!(declares, spec.keys != Keys::None, "{}", spec.full_name());
+            let words: OwnedArgs = (0..usize::from(spec.arity.0.unsigned_abs()))
+                .map(|n| n.to_string())
+                .collect();
+            let places: Vec<_> = spec.keys.places(words.as_args()).collect();
+            if declares && !matches!(spec.keys, Keys::NumKeys(_)) {
+                assert!(!places.is_empty(), "{}", spec.full_name());
+            }
+            assert!(places.iter().all(|place| words.as_args().get(*place).is_some()));
+        }
+    }
+
+    fn has_key(arg: &Arg) -> bool {
+        arg.kind == ArgKind::Key || arg.children.iter().any(has_key)
+    }
+}

@@ -1,0 +1,243 @@
+//! MULTI, EXEC and DISCARD.
+//!
+//! EXEC brings up every key of the queue first, takes the stripes of all of them, looks again, and then runs
+//! the queue without yielding: nobody sees or makes a change in between, and no key moves.
+
+use crate::commands::conn::Multi;
+use crate::commands::{Command, Ctx, Outcome, Reply, Stop, exec as run_one};
+use crate::core::keyspace::Scope;
+use gs_client::cache::KeyId;
+use gs_resp::{
+    AclCategories as Acl, Args, Arity, Code, Flags, Group, Keys, OwnedArgs, Refusal, Roles, Spec, parse_u64,
+};
+use parking_lot::MutexGuard;
+
+/// The rows of this file.
+pub const COMMANDS: &[Command] = &[
+    Command {
+        spec: Spec {
+            name: "discard",
+            parent: None,
+            since: "2.0.0",
+            group: Group::Transactions,
+            arity: Arity(1),
+            flags: Flags::NOSCRIPT
+                .or(Flags::LOADING)
+                .or(Flags::STALE)
+                .or(Flags::FAST)
+                .or(Flags::ALLOW_BUSY),
+            roles: Roles::EVERY,
+            keys: Keys::None,
+            args: &[],
+            complexity: "O(N), when N is the number of queued commands",
+            summary: "Discard all commands issued after MULTI",
+            acl: Acl::FAST.or(Acl::TRANSACTION),
+            reply_doc: "`OK`",
+        },
+        run: discard,
+    },
+    Command {
+        spec: Spec {
+            name: "exec",
+            parent: None,
+            since: "1.2.0",
+            group: Group::Transactions,
+            arity: Arity(1),
+            flags: Flags::NOSCRIPT
+                .or(Flags::LOADING)
+                .or(Flags::STALE)
+                .or(Flags::SKIP_SLOWLOG),
+            roles: Roles::EVERY,
+            keys: Keys::None,
+            args: &[],
+            complexity: "Depends on commands in the transaction",
+            summary: "Execute all commands issued after MULTI",
+            acl: Acl::SLOW.or(Acl::TRANSACTION),
+            reply_doc: "the answers of the queued commands in order",
+        },
+        run: exec,
+    },
+    Command {
+        spec: Spec {
+            name: "multi",
+            parent: None,
+            since: "1.2.0",
+            group: Group::Transactions,
+            arity: Arity(1),
+            flags: Flags::NOSCRIPT
+                .or(Flags::LOADING)
+                .or(Flags::STALE)
+                .or(Flags::FAST)
+                .or(Flags::ALLOW_BUSY),
+            roles: Roles::EVERY,
+            keys: Keys::None,
+            args: &[],
+            complexity: "O(1)",
+            summary: "Mark the start of a transaction block",
+            acl: Acl::FAST.or(Acl::TRANSACTION),
+            reply_doc: "`OK`",
+        },
+        run: multi,
+    },
+];
+
+fn multi(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    if ctx.conn.multi.is_some() {
+        return Err(Refusal::nested_multi().into());
+    }
+    ctx.conn.multi = Some(Multi::default());
+    ctx.ok()
+}
+
+fn discard(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    if ctx.conn.multi.take().is_none() {
+        return Err(Refusal::discard_without_multi().into());
+    }
+    ctx.ok()
+}
+
+fn exec(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    let Some(multi) = ctx.conn.multi.take() else {
+        return Err(Refusal::exec_without_multi().into());
+    };
+    if multi.broken {
+        return Err(Refusal::exec_abort().into());
+    }
+    let outcome = run_all(ctx, &multi);
+    ctx.conn.scope.held = false;
+    if matches!(outcome, Err(Stop::Below(_) | Stop::Full)) {
+        // Nothing ran: EXEC will be sent through again once what it needs is there.
+        ctx.conn.multi = Some(multi);
+    }
+    outcome
+}
+
+/// One command of the queue with what it is.
+struct Step<'a> {
+    row: &'static Command,
+    args: Args<'a>,
+    /// The database it will look at.
+    db: u8,
+}
+
+impl<'a> Step<'a> {
+    fn keys(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let args = self.args;
+        self.row
+            .spec
+            .keys
+            .places(args)
+            .filter_map(move |place| args.get(place))
+    }
+
+    fn changes(&self) -> bool {
+        self.row.spec.flags.contains(Flags::WRITE)
+    }
+
+    /// A flush takes every stripe itself.
+    fn flushes(&self) -> bool {
+        matches!(self.row.spec.name, "flushall" | "flushdb")
+    }
+}
+
+/// The queue as steps. A SELECT in it moves the database of those behind it.
+fn steps(queue: &[OwnedArgs], mut db: u8) -> Result<Vec<Step<'_>>, Refusal> {
+    let mut steps = Vec::with_capacity(queue.len());
+    for owned in queue {
+        let args = owned.as_args();
+        let row = run_one::find(args)?;
+        steps.push(Step { row, args, db });
+        if row.spec.name == "select" {
+            let word = args.get(1).and_then(parse_u64).and_then(|n| u8::try_from(n).ok());
+            db = word.filter(|n| *n < crate::core::node::DATABASES).unwrap_or(db);
+        }
+    }
+    Ok(steps)
+}
+
+fn run_all(ctx: &mut Ctx<'_>, multi: &Multi) -> Outcome {
+    let node = ctx.node;
+    let steps = steps(&multi.queue, ctx.conn.db)?;
+    let ids: Vec<KeyId> = steps
+        .iter()
+        .flat_map(|step| step.keys().map(|key| node.id(step.db, key)))
+        .collect();
+    require(ctx, &steps)?;
+    let mut order = hold(ctx, &ids);
+    // Between the look and the locks a key may have moved down again.
+    require(ctx, &steps)?;
+
+    let mark = ctx.out.len();
+    ctx.reply().array(steps.len());
+    let (mut changed, mut close) = (false, false);
+    for step in &steps {
+        if step.flushes() {
+            ctx.conn.scope.held = false;
+            drop(std::mem::take(&mut order));
+        }
+        let outcome = run_one::run(ctx, step.row, step.args);
+        if step.flushes() {
+            order = hold(ctx, &ids);
+        }
+        match outcome {
+            Ok(Reply::Done) => {}
+            Ok(Reply::Close) => close = true,
+            Ok(Reply::Wait(_)) => {
+                let name = step.row.spec.full_name().to_uppercase();
+                let text = format!("{name} asks other nodes and cannot run inside a transaction");
+                ctx.reply().error(&Refusal::err(text));
+            }
+            Err(Stop::Refuse(refusal)) => ctx.reply().error(&refusal),
+            // Before the first change the whole transaction can still wait for room.
+            Err(Stop::Full) if !changed => {
+                ctx.out.truncate(mark);
+                return Err(Stop::Full);
+            }
+            Err(Stop::Full) => {
+                node.metrics.oom.add(1);
+                ctx.reply().error(&Refusal::oom());
+            }
+            Err(Stop::Below(_)) => {
+                let text = "the key moved to a relief while the transaction ran; send the command again";
+                ctx.reply().error(&Refusal::new(Code::TryAgain, text));
+            }
+        }
+        // What is not a mere read may have been seen by others already.
+        changed |=
+            step.changes() || step.row.spec.flags.contains(Flags::PUBSUB) || step.row.spec.name == "select";
+    }
+    drop(order);
+    Ok(if close { Reply::Close } else { Reply::Done })
+}
+
+fn hold<'n>(ctx: &mut Ctx<'n>, ids: &[KeyId]) -> Vec<MutexGuard<'n, ()>> {
+    let node = ctx.node;
+    let order = node.stripes.lock_many(ids);
+    ctx.conn.scope.held = true;
+    order
+}
+
+/// Stops with all keys that have to be brought up. What a command learnt about keys is kept per name, so only
+/// the connection's own database can be asked for; keys of another one must be at hand.
+fn require(ctx: &Ctx<'_>, steps: &[Step<'_>]) -> Result<(), Stop> {
+    let own = ctx.conn.db;
+    let keys = |wanted: u8| {
+        steps
+            .iter()
+            .filter(move |step| step.db == wanted)
+            .flat_map(Step::keys)
+    };
+    ctx.node.require(&ctx.conn.scope, own, keys(own))?;
+    for db in (0..crate::core::node::DATABASES).filter(|db| *db != own) {
+        match ctx.node.require(&Scope::default(), db, keys(db)) {
+            Err(Stop::Below(_)) => {
+                let text = format!(
+                    "a key of database {db} lives on a relief; send SELECT {db} before MULTI instead of inside it"
+                );
+                return Err(Refusal::err(text).into());
+            }
+            other => other?,
+        }
+    }
+    Ok(())
+}
