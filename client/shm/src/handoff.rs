@@ -26,6 +26,9 @@ impl Section {
         {
             return None;
         }
+        if self.flushed(mem, at.index, ctl) {
+            return None;
+        }
         let head = mem.head(at.index, ctl);
         let (key_at, value_at) = (key.len(), value.len());
         let mut words = PayloadWords::new(mem, &head);
@@ -58,6 +61,9 @@ impl Section {
         if at.index >= self.geometry.blocks || marked.state() != State::Evicting {
             return Release::Gone;
         }
+        if self.flushed(mem, at.index, marked) {
+            return Release::Gone;
+        }
         // First decide against any abort, then against any touch: the other way round, an abort between the
         // two would leave a live record that no touch can reach.
         let Some(leaving) = self.claim(mem, at.index, marked, State::Leaving) else {
@@ -75,6 +81,13 @@ impl Section {
         } else {
             Release::Gone
         }
+    }
+
+    /// Ends a marked record whose database was flushed since: it is not to be sent, nor listed anywhere.
+    fn flushed(&self, mem: Mem<'_>, block: u32, marked: Ctl) -> bool {
+        let shape = mem.head(block, marked).shape;
+        // The exact CAS in `retire` makes sure that it was this incarnation's epoch.
+        shape.epoch() != self.min_epoch(shape.db()) && self.retire(mem, block, marked)
     }
 
     /// Takes a hand-off back: the record is live again. False if it was ended, released, or taken over (or a

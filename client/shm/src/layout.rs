@@ -74,6 +74,7 @@ pub(crate) const FENCES: usize = PROCS + PROC_SLOTS;
 
 /// Values of the state word.
 pub(crate) const STATE_READY: u64 = 0x0052_4541_4459;
+#[cfg(not(loom))]
 pub(crate) const STATE_RETIRED: u64 = 0x5245_5449_5245;
 
 /// Words of a head block before its payload.

@@ -3,16 +3,21 @@
 //! A process that ends in any way gives its byte back, in whatever container it lived; a pid says nothing of
 //! the kind. A stopped process keeps it and is simply waited for by nobody.
 
+#[cfg(not(loom))]
 use std::fs::File;
+#[cfg(not(loom))]
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+#[cfg(not(loom))]
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::layout::PROC_SLOTS;
 #[cfg(not(loom))]
 use crate::map;
 
 /// How long "alive" is believed before asking again. "Dead" is never remembered: its slot may be taken.
+#[cfg(not(loom))]
 const ALIVE_MS: u64 = 50;
 
 /// The liveness table of a section in private memory.
@@ -28,6 +33,7 @@ pub(crate) enum Presence {
         table: Attached,
         slot: u16,
     },
+    #[cfg(not(loom))]
     Locked {
         file: File,
         slot: u16,
@@ -72,7 +78,9 @@ impl Presence {
 
     pub(crate) fn slot(&self) -> u16 {
         match self {
-            Presence::Private { slot, .. } | Presence::Locked { slot, .. } => *slot,
+            Presence::Private { slot, .. } => *slot,
+            #[cfg(not(loom))]
+            Presence::Locked { slot, .. } => *slot,
         }
     }
 
@@ -88,10 +96,10 @@ impl Presence {
         if owner == 0 || usize::from(owner) >= PROC_SLOTS {
             return false;
         }
+        #[cfg(loom)]
+        let _ = now_ms;
         match self {
             Presence::Private { table, .. } => table[usize::from(owner)].load(Ordering::Acquire),
-            #[cfg(loom)]
-            Presence::Locked { .. } => true,
             #[cfg(not(loom))]
             Presence::Locked { file, seen_alive, .. } => {
                 let seen = &seen_alive[usize::from(owner)];
@@ -114,6 +122,7 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
+        #[cfg_attr(loom, allow(irrefutable_let_patterns))]
         if let Presence::Private { table, slot } = self {
             table[usize::from(*slot)].store(false, Ordering::Release);
         }

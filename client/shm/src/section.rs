@@ -38,6 +38,7 @@ pub struct Section {
     /// The liveness table of a private section, shared by its attachments.
     pub(crate) attached: Option<Attached>,
     /// Name of the shared-memory object, if it has one.
+    #[cfg_attr(loom, allow(dead_code, reason = "loom has no named sections"))]
     pub(crate) shm_name: Option<String>,
     #[cfg(not(loom))]
     pub(crate) fork_page: ForkPage,
@@ -325,6 +326,7 @@ impl Section {
     }
 
     /// Counts blocks and records afresh: at adoption, when nobody else writes.
+    #[cfg(not(loom))]
     pub(crate) fn recount(&self) {
         let mem = self.mem();
         let mut live = [0u64; DATABASES];

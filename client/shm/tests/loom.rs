@@ -93,7 +93,7 @@ fn read_overwrite() {
 // A reader whose record is retired and whose blocks, continuation included, are written anew never mixes.
 #[test]
 fn chain_read_reuse() {
-    explore(2, || {
+    explore(1, || {
         let s = Arc::new(section(Mode::Owner, 4));
         put(&s, &[1; 40], 1);
         let writer = {
@@ -135,7 +135,7 @@ fn fill_delete() {
 // Two fills of different versions: whoever returns from the newer never reads the older again.
 #[test]
 fn fill_fill() {
-    explore(2, || {
+    explore(1, || {
         let s = Arc::new(section(Mode::Cache, 3));
         let ticket = s.ticket(&s.key_id(0, b"k"));
         let older = {
@@ -204,7 +204,7 @@ fn release_abort() {
 // A touch and a release: a touch that said yes is never lost with the record.
 #[test]
 fn release_touch() {
-    explore(3, || {
+    explore(2, || {
         let s = Arc::new(section(Mode::Owner, 2));
         put(&s, &[1; 8], 1);
         let at = mark(&s);

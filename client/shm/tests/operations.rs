@@ -320,6 +320,23 @@ fn hand_off() {
     quiet(&s);
 }
 
+// A release that comes late, when its hand-off was given up and the record marked again under the very same
+// control word, must not free it: the copy that it names may have been dropped.
+#[test]
+fn late_release_of_an_earlier_hand_off() {
+    let s = owner();
+    let sibling = s.attach_heap().unwrap();
+    put(&s, b"k", b"v", 8);
+    let first = take_all(&sibling)[0];
+    assert!(sibling.abort(&first.at));
+    let second = take_all(&sibling)[0];
+    assert_eq!((first.at.index, first.at.ctl), (second.at.index, second.at.ctl));
+    assert_eq!(s.release(&first.at), Release::Changed);
+    assert!(get(&s, 0, b"k", NOW).is_some());
+    assert_eq!(s.release(&second.at), Release::Freed);
+    quiet(&s);
+}
+
 // An expired record on its way out can still be released: its deadline was closed, not changed.
 #[test]
 fn release_of_an_expired_record_ends() {
