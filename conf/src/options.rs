@@ -114,7 +114,7 @@ group! {
         /// Where the section lives.
         backing: Backing = row(Kind::Choice(Backing::WORDS), "shm");
         /// How long a write waits for room before it is refused.
-        full_wait_ms: u64 = row(Kind::Millis { min: 0, max: 60_000 }, "50");
+        full_wait_ms: u64 = row(Kind::Millis { min: 0, max: 60_000 }, "1000");
         /// What happens when the section is full.
         on_full: OnFull = row(Kind::Choice(OnFull::WORDS), "auto").redis(alias_as("maxmemory-policy", Form::Eviction));
     }
