@@ -161,7 +161,7 @@ fn old(node: &Node, params: &Params, victims: &mut Vec<Victim>) {
     let max = params.batch() as usize;
     let mut taken = 0;
     node.cache.section().sweep(
-        PROBES,
+        unhurried(node, params),
         node.now_ms(),
         &mut |view| {
             if taken < max && view.idle_ms >= aged_after && view.age_ms >= aged_after {
@@ -173,6 +173,12 @@ fn old(node: &Node, params: &Params, victims: &mut Vec<Victim>) {
         },
         victims,
     );
+}
+
+/// Blocks to look at in one step so that the whole section is seen about once a minute: age does not hurry.
+fn unhurried(node: &Node, params: &Params) -> u32 {
+    let steps = (60_000 / params.interval_ms().max(1)).max(1);
+    (u64::from(node.cache.section().geometry().blocks) / steps).clamp(64, u64::from(PROBES)) as u32
 }
 
 /// Groups victims by their next node and sends each group on its way.
@@ -355,7 +361,7 @@ pub async fn pass_on(node: Arc<Node>) {
         let (mut seen, mut taken) = (0u32, 0u32);
         let max = params.batch();
         node.cache.section().sweep(
-            PROBES,
+            if pressed { PROBES } else { unhurried(&node, &params) },
             node.now_ms(),
             &mut |view| {
                 seen += 1;
