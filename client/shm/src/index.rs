@@ -67,11 +67,16 @@ impl<'a> Mem<'a> {
                 if !ctl.state().readable() || ctl.gen16() != slot.gen16() {
                     continue;
                 }
-                let head = self.head(block, ctl);
                 // All 128 bits without early exit: the time must not tell how much of a guess was right.
-                if (head.id.hi ^ id.hi) | (head.id.lo ^ id.lo) != 0
-                    || head.shape.epoch() != min_epoch(head.shape.db())
-                {
+                let found = self.id_words(block);
+                if (found.hi ^ id.hi) | (found.lo ^ id.lo) != 0 {
+                    continue;
+                }
+                let head = Head {
+                    id: *id,
+                    ..self.head(block, ctl)
+                };
+                if head.shape.epoch() != min_epoch(head.shape.db()) {
                     continue;
                 }
                 f(Place { bucket, index }, head);

@@ -16,6 +16,8 @@ fn explore(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(preemptions);
     model.max_branches = 100_000;
+    // Only `chain_read_reuse` comes near: its relaxed loads have too many legal values to try them all.
+    model.max_duration = Some(std::time::Duration::from_secs(20));
     model.check(f);
 }
 
@@ -95,12 +97,12 @@ fn read_overwrite() {
 fn chain_read_reuse() {
     explore(1, || {
         let s = Arc::new(section(Mode::Owner, 4));
-        put(&s, &[1; 40], 1);
+        put(&s, &[1; 24], 1);
         let writer = {
             let s = s.clone();
             thread::spawn(move || {
                 s.delete(&s.key_id(0, b"k"), b"k");
-                put(&s, &[2; 40], 2);
+                put(&s, &[2; 24], 2);
             })
         };
         let _ = read(&s);
@@ -204,7 +206,7 @@ fn release_abort() {
 // A touch and a release: a touch that said yes is never lost with the record.
 #[test]
 fn release_touch() {
-    explore(2, || {
+    explore(3, || {
         let s = Arc::new(section(Mode::Owner, 2));
         put(&s, &[1; 8], 1);
         let at = mark(&s);
