@@ -74,7 +74,7 @@ pub const COMMANDS: &[Command] = &[
             flags: Flags::LOADING.or(Flags::STALE),
             roles: Roles::EVERY,
             keys: Keys::None,
-            args: &[],
+            args: &[Arg::string("command"), Arg::string("arg").multiple()],
             complexity: "O(N) where N is the number of arguments to the command",
             summary: "Extract keys given a full Redis command",
             acl: Acl::SLOW.or(Acl::CONNECTION),
@@ -131,25 +131,25 @@ pub const COMMANDS: &[Command] = &[
 
 /// HELP of each container.
 pub const HELP: &[Command] = &[
-    help("client", Group::Connection),
-    help("command", Group::Server),
-    help("config", Group::Server),
-    help("latency", Group::Server),
-    help("memory", Group::Server),
-    help("module", Group::Server),
-    help("object", Group::Generic),
-    help("pubsub", Group::PubSub),
-    help("slowlog", Group::Server),
-    help("gs.age", Group::Gs),
-    help("gs.shard", Group::Gs),
+    help("client", "5.0.0", Group::Connection, Acl::CONNECTION),
+    help("command", "5.0.0", Group::Server, Acl::CONNECTION),
+    help("config", "5.0.0", Group::Server, Acl::SLOW),
+    help("latency", "2.8.13", Group::Server, Acl::SLOW),
+    help("memory", "4.0.0", Group::Server, Acl::SLOW),
+    help("module", "5.0.0", Group::Server, Acl::SLOW),
+    help("object", "6.2.0", Group::Generic, Acl::KEYSPACE),
+    help("pubsub", "6.2.0", Group::PubSub, Acl::SLOW),
+    help("slowlog", "6.2.0", Group::Server, Acl::SLOW),
+    help("gs.age", "0.1.0", Group::Gs, Acl::SLOW),
+    help("gs.shard", "0.1.0", Group::Gs, Acl::SLOW),
 ];
 
-const fn help(parent: &'static str, group: Group) -> Command {
+const fn help(parent: &'static str, since: &'static str, group: Group, acl: Acl) -> Command {
     Command {
         spec: Spec {
             name: "help",
             parent: Some(parent),
-            since: "6.2.0",
+            since,
             group,
             arity: Arity(2),
             flags: Flags::LOADING.or(Flags::STALE),
@@ -158,7 +158,7 @@ const fn help(parent: &'static str, group: Group) -> Command {
             args: &[],
             complexity: "O(1)",
             summary: "Show helpful text about the different subcommands",
-            acl: Acl::SLOW,
+            acl: Acl::SLOW.or(acl),
             reply_doc: "lines of text",
         },
         run: show_help,
