@@ -318,7 +318,12 @@ fn del(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             last = Some(gone);
         }
     }
-    let version = last.map_or(0, |gone| gone.version);
+    // Also where nothing was there: a front end marks its own section with it against older puts on their way.
+    let version = match (&last, ctx.node.relay()) {
+        (Some(gone), _) => gone.version,
+        (None, Some(relay)) if with_version => relay.versions.next(ctx.node.clock.unix_ms()),
+        _ => 0,
+    };
     let answer = move |w: &mut Writer<'_>| {
         if with_version {
             w.array(2);
