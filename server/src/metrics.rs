@@ -172,7 +172,12 @@ counters! {
 
 /// Metrics that are measured when they are published, or that have a series per command, database or node.
 pub const MEASURED: &[Row] = &[
-    Row { name: "gs_commands_total", shape: Shape::Counter, labels: "command", doc: "Commands that ran, by name." },
+    Row {
+        name: "gs_commands_total",
+        shape: Shape::Counter,
+        labels: "command",
+        doc: "Commands that ran, by name.",
+    },
     Row {
         name: "gs_commands_failed_total",
         shape: Shape::Counter,
@@ -215,9 +220,24 @@ pub const MEASURED: &[Row] = &[
         labels: "",
         doc: "Blocks of dead processes and of flushed records that were reclaimed.",
     },
-    Row { name: "gs_ready", shape: Shape::Gauge, labels: "", doc: "1 while the node serves." },
-    Row { name: "gs_connections", shape: Shape::Gauge, labels: "", doc: "Client connections." },
-    Row { name: "gs_section_bytes", shape: Shape::Gauge, labels: "", doc: "Bytes of the section, its index included." },
+    Row {
+        name: "gs_ready",
+        shape: Shape::Gauge,
+        labels: "",
+        doc: "1 while the node serves.",
+    },
+    Row {
+        name: "gs_connections",
+        shape: Shape::Gauge,
+        labels: "",
+        doc: "Client connections.",
+    },
+    Row {
+        name: "gs_section_bytes",
+        shape: Shape::Gauge,
+        labels: "",
+        doc: "Bytes of the section, its index included.",
+    },
     Row {
         name: "gs_section_blocks",
         shape: Shape::Gauge,
@@ -230,15 +250,30 @@ pub const MEASURED: &[Row] = &[
         labels: "",
         doc: "Used blocks over all blocks, 0 to 1.",
     },
-    Row { name: "gs_sessions", shape: Shape::Gauge, labels: "db", doc: "Sessions in this node's section, by database." },
+    Row {
+        name: "gs_sessions",
+        shape: Shape::Gauge,
+        labels: "db",
+        doc: "Sessions in this node's section, by database.",
+    },
     Row {
         name: "gs_directory_entries",
         shape: Shape::Gauge,
         labels: "",
         doc: "Copies that the relay knows to be on reliefs.",
     },
-    Row { name: "gs_tombstones", shape: Shape::Gauge, labels: "", doc: "Destroyed or superseded keys remembered." },
-    Row { name: "gs_journal_bytes", shape: Shape::Gauge, labels: "", doc: "Bytes of the journal of deletions." },
+    Row {
+        name: "gs_tombstones",
+        shape: Shape::Gauge,
+        labels: "",
+        doc: "Destroyed or superseded keys remembered.",
+    },
+    Row {
+        name: "gs_journal_bytes",
+        shape: Shape::Gauge,
+        labels: "",
+        doc: "Bytes of the journal of deletions.",
+    },
     Row {
         name: "gs_journal_failing",
         shape: Shape::Gauge,
@@ -251,15 +286,30 @@ pub const MEASURED: &[Row] = &[
         labels: "",
         doc: "Orders to reliefs that were not acknowledged yet.",
     },
-    Row { name: "gs_agents", shape: Shape::Gauge, labels: "", doc: "Front-end agents that follow the stream." },
-    Row { name: "gs_stream_seq", shape: Shape::Gauge, labels: "", doc: "Number of the newest event of the stream." },
+    Row {
+        name: "gs_agents",
+        shape: Shape::Gauge,
+        labels: "",
+        doc: "Front-end agents that follow the stream.",
+    },
+    Row {
+        name: "gs_stream_seq",
+        shape: Shape::Gauge,
+        labels: "",
+        doc: "Number of the newest event of the stream.",
+    },
     Row {
         name: "gs_sibling_up",
         shape: Shape::Gauge,
         labels: "",
         doc: "1 while the relay's link to its sibling stands.",
     },
-    Row { name: "gs_members", shape: Shape::Gauge, labels: "state", doc: "Reliefs that the relay remembers, by state." },
+    Row {
+        name: "gs_members",
+        shape: Shape::Gauge,
+        labels: "state",
+        doc: "Reliefs that the relay remembers, by state.",
+    },
 ];
 
 /// Every metric there is, in the order of the tables; a name with several fixed label values comes once per
@@ -292,12 +342,17 @@ impl Metrics {
     }
 
     fn sum(&self, i: usize, which: usize) -> u64 {
-        self.commands.iter().map(|lane| lane.0[i][which].load(Ordering::Relaxed)).sum()
+        self.commands
+            .iter()
+            .map(|lane| lane.0[i][which].load(Ordering::Relaxed))
+            .sum()
     }
 
     /// Every command with its calls and its failures, in the order of the table.
     pub fn by_command(&self) -> impl Iterator<Item = (&'static Command, u64, u64)> {
-        table::all().enumerate().map(|(i, command)| (command, self.sum(i, 0), self.sum(i, 1)))
+        table::all()
+            .enumerate()
+            .map(|(i, command)| (command, self.sum(i, 0), self.sum(i, 1)))
     }
 
     /// Calls of all commands.
@@ -317,7 +372,12 @@ mod tests {
         let mut seen: HashMap<&str, (Shape, &str)> = HashMap::new();
         for row in rows() {
             assert!(row.name.starts_with("gs_"), "{}", row.name);
-            assert_eq!(row.name.ends_with("_total"), row.shape == Shape::Counter, "{}", row.name);
+            assert_eq!(
+                row.name.ends_with("_total"),
+                row.shape == Shape::Counter,
+                "{}",
+                row.name
+            );
             assert!(row.doc.trim().ends_with('.'), "{}: {}", row.name, row.doc);
             let key = row.labels.split('=').next().unwrap_or_default();
             if let Some((shape, labels)) = seen.insert(row.name, (row.shape, key)) {
