@@ -321,7 +321,10 @@ fn launch(spec: &Spec) -> (Child, Arc<Mutex<Vec<String>>>) {
         .append(true)
         .open(log_path(spec))
         .expect("a log file can be made");
-    let mut command = Command::new(bins::gs_server());
+    // The kernel ends the process with the test thread that started it, so that a test run that is killed
+    // leaves nothing behind.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(bins::gs_server());
     command.args(&spec.args).arg("--dir").arg(&spec.dir);
     command
         .stdin(Stdio::null())

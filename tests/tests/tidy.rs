@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const LINES_MAX: usize = 500;
 
 /// Where `unsafe` may stand: the mapping, and the fork of its crash tests.
-const UNSAFE: [&str; 2] = ["client/shm/src/map.rs", "client/shm/tests/crash/fork.rs"];
+const UNSAFE: [&str; 2] = ["client/shm/src/map.rs", "client/shm/tests/support/fork.rs"];
 
 /// Where a thread may sleep: between two looks at a state, and to delay bytes on purpose.
 const SLEEPS: [&str; 2] = ["tests/src/wait.rs", "tests/src/proxy.rs"];

@@ -126,7 +126,11 @@ fn keyspace(addr: &str) -> Vec<(usize, String, String, Value, i64)> {
             let value = wire.call(&[b"GET", key]);
             let left = wire.call(&[b"PTTL", key]).int();
             // Rounded, because the two servers were not asked in the same instant.
-            let left = if left < 0 { left } else { (left + 5_000) / 10_000 };
+            let left = if left < 0 {
+                left
+            } else {
+                (left.min(wanted::DEADLINE_MS_FAR) + 5_000) / 10_000
+            };
             all.push((db, String::from_utf8_lossy(key).into_owned(), kind, value, left));
         }
     }

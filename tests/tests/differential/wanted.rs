@@ -62,6 +62,10 @@ const WANTED: &[Wanted] = &[
     },
 ];
 
+/// Deadlines further away than this (500 years) are equal: Redis keeps 63 bits of milliseconds, a gs record
+/// 44, and sets what lies beyond them to its furthest.
+pub(crate) const DEADLINE_MS_FAR: i64 = 500 * 365 * 86_400_000;
+
 /// True if the difference between the two answers is a wanted one.
 pub(crate) fn differs(call: &Call, theirs: &Answer, mine: &Answer) -> bool {
     let Call::Words(words) = call else { return false };
