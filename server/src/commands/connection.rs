@@ -1,6 +1,7 @@
 //! The connection itself: who it is, which protocol it speaks, which database it looks at.
 
 pub mod client;
+pub mod kill;
 
 use crate::commands::parse::integer;
 use crate::commands::{Command, Ctx, Outcome, Reply};

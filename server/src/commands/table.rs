@@ -13,6 +13,7 @@ use std::sync::LazyLock;
 const PARTS: &[&[Command]] = &[
     connection::COMMANDS,
     connection::client::COMMANDS,
+    connection::kill::COMMANDS,
     string::COMMANDS,
     string::set::COMMANDS,
     string::count::COMMANDS,

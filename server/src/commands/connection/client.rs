@@ -1,4 +1,4 @@
-//! CLIENT: what a connection says of itself and what an operator sees and does.
+//! CLIENT: what a connection says of itself and what an operator sees.
 
 use crate::commands::introspect::container;
 use crate::commands::parse::{integer_in, truth};
@@ -81,56 +81,6 @@ pub const COMMANDS: &[Command] = &[
             reply_doc: "one line about this connection",
         },
         run: info,
-    },
-    Command {
-        spec: Spec {
-            name: "kill",
-            parent: Some("client"),
-            since: "2.4.0",
-            group: Group::Connection,
-            arity: Arity(-3),
-            flags: Flags::ADMIN
-                .or(Flags::NOSCRIPT)
-                .or(Flags::LOADING)
-                .or(Flags::STALE),
-            roles: Roles::EVERY,
-            keys: Keys::None,
-            args: &[Arg::oneof(
-                "filter",
-                &[
-                    Arg::string("ip:port"),
-                    Arg::oneof(
-                        "new-format",
-                        &[
-                            Arg::integer("client-id").token("ID").since("2.8.12").optional(),
-                            Arg::oneof(
-                                "normal_master_slave_pubsub",
-                                &[
-                                    Arg::token_only("normal", "NORMAL"),
-                                    Arg::token_only("master", "MASTER").since("3.2.0"),
-                                    Arg::token_only("slave", "SLAVE"),
-                                    Arg::token_only("replica", "REPLICA").since("5.0.0"),
-                                    Arg::token_only("pubsub", "PUBSUB"),
-                                ],
-                            )
-                            .token("TYPE")
-                            .since("2.8.12")
-                            .optional(),
-                            Arg::string("username").token("USER").optional(),
-                            Arg::string("ip:port").token("ADDR").optional(),
-                            Arg::string("ip:port").token("LADDR").since("6.2.0").optional(),
-                            Arg::string("yes/no").token("SKIPME").optional(),
-                        ],
-                    )
-                    .multiple(),
-                ],
-            )],
-            complexity: "O(N) where N is the number of client connections",
-            summary: "Kill the connection of a client",
-            acl: Acl::ADMIN.or(Acl::SLOW).or(Acl::DANGEROUS).or(Acl::CONNECTION),
-            reply_doc: "how many were closed; `OK` in the old form",
-        },
-        run: kill,
     },
     Command {
         spec: Spec {
@@ -325,7 +275,7 @@ fn info(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 }
 
 /// Kinds of clients; gs has no replicas, and its peers are ordinary clients.
-fn is_of_kind(ctx: &Ctx<'_>, info: &ClientInfo, kind: &[u8]) -> Result<bool, Refusal> {
+pub(super) fn is_of_kind(ctx: &Ctx<'_>, info: &ClientInfo, kind: &[u8]) -> Result<bool, Refusal> {
     let listens = info.id == ctx.conn.info.id && ctx.conn.subs.count() > 0;
     match kind.to_ascii_lowercase().as_slice() {
         b"normal" => Ok(!listens),
@@ -383,82 +333,4 @@ fn describe(info: &ClientInfo, now_ms: u64) -> String {
         library.1,
     );
     line
-}
-
-/// What CLIENT KILL selects by.
-#[derive(Default)]
-struct Filter<'a> {
-    id: Option<u64>,
-    addr: Option<&'a [u8]>,
-    kind: Option<&'a [u8]>,
-    other_user: bool,
-    own_too: bool,
-}
-
-impl<'a> Filter<'a> {
-    fn parse(args: Args<'a>) -> Result<Filter<'a>, Refusal> {
-        let mut filter = Filter::default();
-        let mut i = 2;
-        while let (Some(name), Some(value)) = (args.get(i), args.get(i + 1)) {
-            match name.to_ascii_lowercase().as_slice() {
-                b"id" => {
-                    let id = integer_in(value, 1..=i64::MAX, "client-id should be greater than 0")?;
-                    filter.id = Some(id.unsigned_abs());
-                }
-                b"addr" => filter.addr = Some(value),
-                b"type" => filter.kind = Some(value),
-                b"user" if value == b"default" => {}
-                b"user" => {
-                    let text = format!("No such user '{}'", String::from_utf8_lossy(value));
-                    return Err(Refusal::err(text));
-                }
-                b"skipme" => filter.own_too = !truth(value, "yes", "no")?,
-                // A listener's own address is not kept per client: nobody matches.
-                b"laddr" => filter.other_user = true,
-                _ => return Err(Refusal::syntax()),
-            }
-            i += 2;
-        }
-        if i == args.len() {
-            Ok(filter)
-        } else {
-            Err(Refusal::syntax())
-        }
-    }
-}
-
-fn kill(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let old_form = args.len() == 3;
-    let filter = match old_form {
-        true => Filter {
-            addr: args.get(2),
-            own_too: true,
-            ..Filter::default()
-        },
-        false => Filter::parse(args)?,
-    };
-    let (mut killed, mut own) = (0, false);
-    for info in ctx.node.clients.list() {
-        let mut wanted = !filter.other_user && filter.id.is_none_or(|id| id == info.id);
-        wanted &= filter
-            .addr
-            .is_none_or(|addr| addr == info.addr.to_string().as_bytes());
-        if let Some(kind) = filter.kind {
-            wanted &= is_of_kind(ctx, &info, kind)?;
-        }
-        let is_own = info.id == ctx.conn.info.id;
-        if wanted && (!is_own || filter.own_too) {
-            killed += 1;
-            own |= is_own;
-            if !is_own {
-                info.kill.store(true, Ordering::Release);
-            }
-        }
-    }
-    match (old_form, killed) {
-        (true, 0) => return Err(Refusal::err("No such client").into()),
-        (true, _) => ctx.reply().ok(),
-        (false, n) => ctx.reply().int(n),
-    }
-    Ok(if own { Reply::Close } else { Reply::Done })
 }

@@ -253,7 +253,7 @@ fn getset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn mset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    if args.len() % 2 == 0 {
+    if args.len().is_multiple_of(2) {
         return Err(Refusal::wrong_arity("mset").into());
     }
     let (node, db) = (ctx.node, ctx.conn.db);
