@@ -177,25 +177,31 @@ impl<S: Stream> Serving<S> {
         if !self.durable().await {
             return Ok(false);
         }
+        let patience = if all { self.bounds.patience } else { STALL };
+        // Runs from the last byte taken; a word of the listener in between does not start it anew.
+        let mut timer: Option<Pin<Box<tokio::time::Sleep>>> = None;
         while !self.pipe.is_flushed() {
-            let patience = if all { self.bounds.patience } else { STALL };
             let told = {
                 let mut turn = pin!(self.pipe.turn(false, 0));
                 // Nearly always the socket takes everything at once, and no timer is made.
                 match poll_once(turn.as_mut()).await {
                     Some(turned) => Told::Turned(turned),
                     None if self.stalled && !all => Told::Stalled,
-                    None => tokio::select! {
-                        biased;
-                        turned = turn => Told::Turned(turned),
-                        () = tokio::time::sleep(patience) => Told::Stalled,
-                        _ = self.signal.changed() => Told::Signal,
-                    },
+                    None => {
+                        let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+                        tokio::select! {
+                            biased;
+                            turned = turn => Told::Turned(turned),
+                            () = timer.as_mut() => Told::Stalled,
+                            _ = self.signal.changed() => Told::Signal,
+                        }
+                    }
                 }
             };
             match told {
                 Told::Turned(turned) => {
                     turned?;
+                    timer = None;
                     self.progressed();
                 }
                 Told::Signal => {
