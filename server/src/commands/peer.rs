@@ -283,7 +283,7 @@ fn moved(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 /// One session that a relief has taken. 1: listed there, freed here. 0: this record is no longer the truth.
-/// 2: its deadline changed while it was on its way.
+/// 2: its deadline changed while it was on its way. 3: as 0 or 2, but the relief's copy stays: it is listed.
 #[allow(clippy::too_many_arguments)]
 fn settle(node: &Node, relay: &Relay, index: u16, tier: Tier, db: u8, key: &[u8], copy: (u64, u64), at: &BlockRef) -> i64 {
     let (version, number) = copy;
@@ -293,14 +293,17 @@ fn settle(node: &Node, relay: &Relay, index: u16, tier: Tier, db: u8, key: &[u8]
     // What is freed must be this very record: a peer that names another key's block changes nothing.
     let here = node.cache.section().peek(&id, key, node.now_ms());
     if here.is_none_or(|meta| meta.at.index != at.index || meta.at.ctl != at.ctl || meta.version != version) {
-        return 0;
+        // Where the relief is listed with this version already, it stored its listed copy again.
+        return if relay.directory.renumber(&id, db, index, version, number) { 3 } else { 0 };
     }
+    let was_second = relay.directory.holders(&id).iter().any(|h| h.node == index && h.version == version && h.second);
     // Listed before it is freed: a reader that misses it here finds it there.
     let superseded = relay.directory.insert(&id, db, index, version, number);
     match node.cache.section().release(at) {
         Release::Freed => {
             for old in superseded {
-                relay.outbox.push(old.node, Order { mode: Mode::Drop(old.copy), db, key: key.into(), id, copy: old.copy });
+                let mode = Mode::Floor(version);
+                relay.outbox.push(old.node, Order { mode, db, key: key.into(), id, copy: old.copy });
             }
             let path = node.paths.of(key);
             let reason = if tier == Tier::Aging { "aged" } else { "pressure" };
@@ -312,6 +315,10 @@ fn settle(node: &Node, relay: &Relay, index: u16, tier: Tier, db: u8, key: &[u8]
                 Tier::Aging => node.metrics.demoted_aging.add(1),
             }
             1
+        }
+        _ if was_second => {
+            relay.directory.insert_second(&id, db, index, version, number);
+            3
         }
         gone => {
             relay.directory.remove(&id, db, index, number);
@@ -374,9 +381,10 @@ fn member(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
                 }
                 tracing::error!(relief = name, sessions, "a relief came back without its sessions: they answer -UNAVAILABLE");
             }
-            let known = relay.members.get(index).is_some_and(|m| m.reported && m.audited);
+            // An answer may have been lost with the connection: what it holds is looked at after every join.
+            relay.members.update(index, |m| m.audited = false);
             relay.members_changed();
-            return ints(ctx, &[i64::from(index), i64::from(known)]);
+            return ints(ctx, &[i64::from(index)]);
         }
         b"REPORTED" => relay.members.update(index()?, |m| (m.reported, m.audited) = (true, true)),
         b"DOUBT" => relay.members.update(index()?, |m| m.audited = false),

@@ -196,18 +196,37 @@ impl Directory {
         })
     }
 
-    /// Moves the readable copy from one relief to another. False when `from` no longer holds this very copy.
+    /// Moves the readable copy from one relief to another. False when `from` no longer holds this very copy and
+    /// `to` is not listed with this version either: then nobody reads the copy that was stored at `to`.
+    ///
+    /// Storing a version again gives its copy a new number; where `to` is listed already, the number is followed,
+    /// or the one listed copy would be withdrawn as an orphan.
     pub fn relocate(&self, id: &KeyId, db: u8, from: (u16, u64), to: (u16, u64, u64)) -> bool {
+        let (node, version, copy) = to;
         self.edit(id, db, |list| {
-            let Some(at) = list.iter().position(|e| e.node() == from.0 && !e.shadow() && e.copy() == from.1)
-            else {
+            let at_from = list.iter().position(|e| e.node() == from.0 && !e.shadow() && e.copy() == from.1);
+            let at_to = list.iter().position(|e| e.node() == node && !e.shadow() && e.version == version);
+            if at_from.is_none() && at_to.is_none() {
+                return false;
+            }
+            let second = match (at_from, at_to) {
+                (None, Some(at)) => list[at].holder().second,
+                _ => false,
+            };
+            list.retain(|e| e.node() != node && !(e.node() == from.0 && !e.shadow() && e.copy() == from.1));
+            list.push(Entry::new(id, db, &Holder { node, version, copy, shadow: false, second }));
+            true
+        })
+    }
+
+    /// Follows the number of a listed copy that was stored again. False where this version is not listed there.
+    pub fn renumber(&self, id: &KeyId, db: u8, node: u16, version: u64, copy: u64) -> bool {
+        self.edit(id, db, |list| {
+            let Some(at) = list.iter().position(|e| e.node() == node && !e.shadow() && e.version == version) else {
                 return false;
             };
-            let (node, version, copy) = to;
-            list.swap_remove(at);
-            list.retain(|e| e.node() != node);
-            let moved = Holder { node, version, copy, shadow: false, second: false };
-            list.push(Entry::new(id, db, &moved));
+            let second = list[at].holder().second;
+            list[at] = Entry::new(id, db, &Holder { node, version, copy, shadow: false, second });
             true
         })
     }
@@ -368,6 +387,8 @@ mod tests {
         let dir = Directory::default();
         dir.insert(&id(1), 0, 5, 10, 100);
         assert!(!dir.relocate(&id(1), 0, (5, 99), (6, 10, 7)));
+        assert!(dir.relocate(&id(1), 0, (5, 100), (6, 10, 6)));
+        // The answer was lost and the node passes the copy on again: the one listed copy got a new number.
         assert!(dir.relocate(&id(1), 0, (5, 100), (6, 10, 7)));
         assert_eq!(dir.holders(&id(1)), [Holder { node: 6, version: 10, copy: 7, shadow: false, second: false }]);
         assert_eq!(dir.insert(&id(1), 0, 7, 12, 1), [Holder { node: 6, version: 10, copy: 7, shadow: true, second: false }]);

@@ -243,7 +243,7 @@ pub fn list(node: &Node, index: u16, db: u8, key: &[u8], version: u64, copy: u64
         return false;
     }
     let holders = relay.directory.holders(&id);
-    if holders.iter().any(|h| h.node == index && h.copy == copy) {
+    if holders.iter().any(|h| h.node == index && (h.copy == copy || (h.version == version && !h.shadow))) {
         return holders.iter().any(|h| h.node == index && !h.shadow);
     }
     if let Some(meta) = resident {
@@ -259,7 +259,8 @@ pub fn list(node: &Node, index: u16, db: u8, key: &[u8], version: u64, copy: u64
         return true;
     }
     for old in relay.directory.insert(&id, db, index, version, copy) {
-        order(old.node, Mode::Drop(old.copy));
+        let mode = Mode::Floor(version);
+        relay.outbox.push(old.node, Order { mode, db, key: key.into(), id, copy: old.copy });
     }
     true
 }
@@ -328,8 +329,9 @@ fn keep(node: &Node, relay: &Relay, holder: &Holder, db: u8, key: &[u8], fetched
     let origin = member.map(|m| (m.tier, m.name));
     let tier = origin.as_ref().map(|(tier, _)| *tier);
     let _lock = node.stripes.lock(&id);
-    let still = relay.directory.holders(&id).iter().any(|h| h.node == holder.node && h.copy == fetched.copy && !h.shadow);
-    if !still || relay.tombs.refuses(&id, fetched.meta.version) {
+    // The number may have moved on when the same version was stored there again; the bytes are the same.
+    let same = |h: &Holder| h.node == holder.node && h.version == fetched.meta.version && !h.shadow;
+    if !relay.directory.holders(&id).iter().any(same) || relay.tombs.refuses(&id, fetched.meta.version) {
         return Kept::Stale;
     }
     match tier {
@@ -360,7 +362,12 @@ fn keep(node: &Node, relay: &Relay, holder: &Holder, db: u8, key: &[u8], fetched
     relay.moves.push(db, key);
     node.metrics.promoted.add(1);
     for old in relay.directory.shadow_all(&id, db).0 {
-        relay.outbox.push(old.node, Order { mode: Mode::Drop(old.copy), db, key: key.into(), id, copy: old.copy });
+        let mode = match old.node == holder.node {
+            true => Mode::Drop(fetched.copy),
+            false if old.version < meta.version => Mode::Floor(meta.version),
+            false => Mode::Drop(old.copy),
+        };
+        relay.outbox.push(old.node, Order { mode, db, key: key.into(), id, copy: old.copy });
     }
     Kept::Here(origin)
 }

@@ -23,6 +23,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
+/// The relay's answer for a record that stays while its copy, stored there before, stays too.
+const STAYS_LISTED: i64 = 3;
 /// Batches on their way at once.
 const IN_FLIGHT: usize = 4;
 /// Blocks the hand looks at in one step.
@@ -295,7 +297,11 @@ async fn settle<'l>(
         };
         let (moved, stays): (Vec<_>, Vec<_>) = taken.iter().zip(answers).partition(|(_, answer)| *answer == 1);
         counter.add(moved.len() as u64);
-        let orphans: Vec<(&Parcel, i64)> = stays.iter().map(|((load, copy), _)| (&load.parcel, **copy)).collect();
+        let orphans: Vec<(&Parcel, i64)> = stays
+            .iter()
+            .filter(|(_, answer)| *answer != STAYS_LISTED)
+            .map(|((load, copy), _)| (&load.parcel, **copy))
+            .collect();
         // The node holds copies that nobody lists: they go, or are in doubt, before the record is live again.
         if unheard || !withdraw(peer, &orphans).await {
             doubt(node, sibling, peer).await;

@@ -212,14 +212,12 @@ pub async fn join(
     let reply = sibling.relay.call(&args).await.map_err(|e| {
         Refusal::new(Code::Unavailable, format!("the relay cannot be reached ({e}); join again later"))
     })?;
-    let (index, reported) = match &reply {
-        Reply::Array(words) => match (words.first().and_then(Reply::as_int), words.get(1).and_then(Reply::as_int)) {
-            (Some(index), Some(reported)) => (index as u16, reported == 1),
-            _ => return Err(Refusal::err("the relay gave no index")),
-        },
+    let index = match &reply {
+        Reply::Array(words) => words.first().and_then(Reply::as_u64),
         Reply::Error(text) => return Err(Refusal::err(text.clone())),
-        _ => return Err(Refusal::err("the relay gave no index")),
+        _ => None,
     };
+    let index = index.ok_or_else(|| Refusal::err("the relay gave no index"))? as u16;
     {
         let mut placement = sibling.placement.write();
         let same = placement.peers.iter().any(|p| p.index == index && p.addr == addr && p.tier == tier);
@@ -244,9 +242,7 @@ pub async fn join(
             placement.assign();
         }
     }
-    if !reported {
-        tokio::spawn(report(node.clone(), index));
-    }
+    tokio::spawn(report(node.clone(), index));
     Ok(index)
 }
 
