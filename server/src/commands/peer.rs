@@ -296,6 +296,9 @@ fn settle(node: &Node, relay: &Relay, index: u16, tier: Tier, db: u8, key: &[u8]
         // Where the relief is listed with this version already, it stored its listed copy again.
         return if relay.directory.renumber(&id, db, index, version, number) { 3 } else { 0 };
     }
+    if relay.is_condemned(index, number) {
+        return 2;
+    }
     let was_second = relay.directory.holders(&id).iter().any(|h| h.node == index && h.version == version && h.second);
     // Listed before it is freed: a reader that misses it here finds it there.
     let superseded = relay.directory.insert(&id, db, index, version, number);
@@ -337,7 +340,11 @@ fn relocate(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         let id = ctx.node.id(db, key);
         let _lock = ctx.node.stripes.lock(&id);
         let _move = ctx.node.stripes.moving();
-        answers.push(i64::from(relay.directory.relocate(&id, db, (from, old), (to, version, new))));
+        // 1: listed there now. 0: nobody reads either copy. -1: the new copy is being dropped; the old one stays.
+        answers.push(match relay.is_condemned(to, new) {
+            true => -1,
+            false => i64::from(relay.directory.relocate(&id, db, (from, old), (to, version, new))),
+        });
     }
     ints(ctx, &answers)
 }

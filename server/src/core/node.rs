@@ -21,7 +21,7 @@ use gs_client::clock::Clock;
 use gs_client::link::Link;
 use gs_resp::Roles;
 use parking_lot::{Mutex, RwLock};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -203,6 +203,8 @@ pub struct Relay {
     pub unreported: AtomicUsize,
     /// Reliefs that may hold a copy that nobody listed.
     pub doubted: AtomicUsize,
+    /// Copies that were ordered dropped because a report named them: node and number, and when.
+    pub condemned: Mutex<HashMap<(u16, u64), u64>>,
 }
 
 impl Relay {
@@ -214,6 +216,11 @@ impl Relay {
     /// True while some relief may hold keys that the directory does not list.
     pub fn has_unreported(&self) -> bool {
         self.unreported.load(Ordering::Acquire) > 0
+    }
+
+    /// True if a report had this copy dropped: whoever stored it must not have it listed any more.
+    pub fn is_condemned(&self, node: u16, copy: u64) -> bool {
+        self.condemned.lock().contains_key(&(node, copy))
     }
 
     /// True while some relief may hold a copy that nobody listed.

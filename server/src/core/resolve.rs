@@ -233,13 +233,16 @@ pub fn list(node: &Node, index: u16, db: u8, key: &[u8], version: u64, copy: u64
     let Some(relay) = node.relay() else { return false };
     let id = node.id(db, key);
     let _lock = node.stripes.lock(&id);
-    let order = |node_index, mode| {
-        relay.outbox.push(node_index, Order { mode, db, key: key.into(), id, copy });
+    // The copy may just have been stored, and the message that it was may be on its way: condemned, it is not
+    // listed when that arrives, and its sender keeps the original.
+    let condemn = || {
+        relay.condemned.lock().insert((index, copy), node.clock.unix_ms());
+        relay.outbox.push(index, Order { mode: Mode::Drop(copy), db, key: key.into(), id, copy });
     };
     let flushed = relay.flushed[usize::from(db & 15)].load(std::sync::atomic::Ordering::Acquire);
     let resident = node.cache.section().peek(&id, key, node.now_ms());
     if relay.quarantine || version < flushed || relay.tombs.refuses(&id, version) {
-        order(index, Mode::Drop(copy));
+        condemn();
         return false;
     }
     let holders = relay.directory.holders(&id);
@@ -250,12 +253,12 @@ pub fn list(node: &Node, index: u16, db: u8, key: &[u8], version: u64, copy: u64
         if meta.version == version && node.paths.of(key).copies > 1 {
             relay.directory.insert_second(&id, db, index, version, copy);
         } else {
-            order(index, Mode::Drop(copy));
+            condemn();
         }
         return false;
     }
     if holders.iter().any(|h| !h.shadow && h.node != index && h.version >= version) {
-        order(index, Mode::Drop(copy));
+        condemn();
         return true;
     }
     for old in relay.directory.insert(&id, db, index, version, copy) {

@@ -72,6 +72,7 @@ pub fn open(dir: &Path, sync: bool, unix_ms: u64, stream_bytes: usize, life: u64
         flushes_told: Default::default(),
         unreported: Default::default(),
         doubted: Default::default(),
+        condemned: Default::default(),
         members,
     };
     relay.members_changed();
@@ -220,6 +221,8 @@ async fn upkeep(node: Arc<Node>) {
         let settled = !relay.has_unreported() && !relay.has_doubts();
         let noted_before = if settled { unix_ms.saturating_sub(60_000) } else { 0 };
         relay.tombs.sweep(unix_ms, noted_before);
+        // No message is on its way for longer than this.
+        relay.condemned.lock().retain(|_, at| *at + 60_000 > unix_ms);
         if relay.journal.wants_compaction(relay.tombs.len()) {
             relay.journal.compact(|| facts(&relay.tombs, &relay.flushed));
         }

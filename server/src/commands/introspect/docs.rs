@@ -48,12 +48,14 @@ fn argument(reply: &mut Writer<'_>, arg: &Arg) {
     .filter_map(|(set, word)| set.then_some(word))
     .collect();
     let is_key = arg.kind == ArgKind::Key;
+    // redis-cli follows the children of these two without looking whether there are any.
+    let nests = matches!(arg.kind, ArgKind::OneOf | ArgKind::Block);
     let more = [
         is_key,
         arg.token.is_some(),
         arg.since.is_some(),
         !flags.is_empty(),
-        !arg.children.is_empty(),
+        nests,
     ];
     reply.map(2 + more.iter().filter(|there| **there).count());
     pair(reply, "name", arg.name);
@@ -75,7 +77,7 @@ fn argument(reply: &mut Writer<'_>, arg: &Arg) {
             reply.simple(flag);
         }
     }
-    if !arg.children.is_empty() {
+    if nests {
         arguments(reply, arg.children);
     }
 }

@@ -10,7 +10,7 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// How often one command is run again because something was missing.
+/// How often one command is run again because a key had to be brought up.
 const ATTEMPTS_MAX: usize = 32;
 /// Replies that are ready are held back this long for one that has to wait, to leave in one write.
 const HOLD_BACK: Duration = Duration::from_millis(1);
@@ -104,7 +104,8 @@ impl<S: Stream> Serving<S> {
 
     async fn attempts(&mut self, args: Args<'_>) -> std::io::Result<Flow> {
         let mut waited = Waited::default();
-        for _ in 0..ATTEMPTS_MAX {
+        let mut fetches = 0;
+        while fetches < ATTEMPTS_MAX {
             let Session { node, conn } = &mut self.session;
             let outcome = execute(
                 &mut Ctx {
@@ -127,6 +128,8 @@ impl<S: Stream> Serving<S> {
                 },
                 Err(Stop::Refuse(refusal)) => refusal,
                 Err(stop) => {
+                    // Waiting for room is bounded by time, not by turns.
+                    fetches += usize::from(matches!(stop, Stop::Below(_)));
                     let mut scope = std::mem::take(&mut self.session.conn.scope);
                     let (node, db) = (self.session.node.clone(), self.session.conn.db);
                     // Boxed, because this is rare and its state is large.
