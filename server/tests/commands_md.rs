@@ -116,7 +116,11 @@ fn entry(text: &mut String, row: &Command) {
     };
     let _ = write!(text, "\n### `{line}`\n\n{}", sentence(spec.summary));
     if !spec.reply_doc.is_empty() {
-        let _ = write!(text, " Answers {}.", spec.reply_doc.trim().trim_end_matches('.'));
+        let _ = write!(
+            text,
+            " Answers {}.",
+            in_a_sentence(spec.reply_doc.trim().trim_end_matches('.'))
+        );
     }
     let _ = write!(text, "\n\nSince {}", spec.since);
     if !spec.complexity.is_empty() {
@@ -127,4 +131,14 @@ fn entry(text: &mut String, row: &Command) {
         let _ = write!(text, " · Nodes: {}", nodes.join(", "));
     }
     text.push('\n');
+}
+
+/// A sentence's first word in the middle of another; `OK` stays as it is.
+fn in_a_sentence(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().unwrap_or_default();
+    match letters.as_str().starts_with(|next: char| next.is_uppercase()) {
+        true => words.to_owned(),
+        false => format!("{}{}", first.to_lowercase(), letters.as_str()),
+    }
 }
