@@ -9,7 +9,13 @@ use gs_resp::{AclCategories, Arg, Args, Arity, Code, Flags, Group, Keys, Refusal
 use parking_lot::RwLock;
 use std::sync::atomic::Ordering;
 
-const fn row(name: &'static str, arity: i16, args: &'static [Arg], summary: &'static str, reply_doc: &'static str) -> Spec {
+const fn row(
+    name: &'static str,
+    arity: i16,
+    args: &'static [Arg],
+    summary: &'static str,
+    reply_doc: &'static str,
+) -> Spec {
     Spec {
         name,
         parent: Some("gs.age"),
@@ -29,11 +35,53 @@ const fn row(name: &'static str, arity: i16, args: &'static [Arg], summary: &'st
 
 /// The rows of this file.
 pub const COMMANDS: &[Command] = &[
-    Command { spec: Spec { parent: None, ..row("gs.age", -2, &[], "Aging of the sessions on this node.", "") }, run: container },
-    Command { spec: row("info", 2, &[], "How old the sessions on this node are, and how many aged out.", "A map."), run: info },
-    Command { spec: row("histogram", 2, &[], "Sessions by age: how many are younger than each bound.", "A map of bound and count."), run: histogram },
-    Command { spec: row("run", -2, &[Arg::integer("count").optional()], "Demotes sessions now, the coldest first.", "How many were asked for."), run: run },
-    Command { spec: row("policy", -2, &[Arg::string("name").optional(), Arg::integer("value").optional()], "Shows or changes the schedule of this node.", "A map of names and values, or OK."), run: policy },
+    Command {
+        spec: Spec {
+            parent: None,
+            ..row("gs.age", -2, &[], "Aging of the sessions on this node.", "")
+        },
+        run: container,
+    },
+    Command {
+        spec: row(
+            "info",
+            2,
+            &[],
+            "How old the sessions on this node are, and how many aged out.",
+            "A map.",
+        ),
+        run: info,
+    },
+    Command {
+        spec: row(
+            "histogram",
+            2,
+            &[],
+            "Sessions by age: how many are younger than each bound.",
+            "A map of bound and count.",
+        ),
+        run: histogram,
+    },
+    Command {
+        spec: row(
+            "run",
+            -2,
+            &[Arg::integer("count").optional()],
+            "Demotes sessions now, the coldest first.",
+            "How many were asked for.",
+        ),
+        run,
+    },
+    Command {
+        spec: row(
+            "policy",
+            -2,
+            &[Arg::string("name").optional(), Arg::integer("value").optional()],
+            "Shows or changes the schedule of this node.",
+            "A map of names and values, or OK.",
+        ),
+        run: policy,
+    },
 ];
 
 fn container(_: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
@@ -42,13 +90,18 @@ fn container(_: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 
 /// The schedule of this node; a relay's is its sibling's.
 fn params(node: &Node) -> Option<&RwLock<Params>> {
-    node.sibling().map(|s| &s.params).or_else(|| node.relief().map(|r| &r.params))
+    node.sibling()
+        .map(|s| &s.params)
+        .or_else(|| node.relief().map(|r| &r.params))
 }
 
 fn each(node: &Node, f: &mut dyn FnMut(&Meta)) {
     let (mut at, now_ms) = (Some(0), node.now_ms());
     while let Some(from) = at {
-        at = node.cache.section().scan_buckets(from, 4_096, now_ms, &mut |meta, _| f(meta));
+        at = node
+            .cache
+            .section()
+            .scan_buckets(from, 4_096, now_ms, &mut |meta, _| f(meta));
     }
 }
 
@@ -81,7 +134,10 @@ fn info(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
         ("oldest_ms", oldest),
         ("mean_ms", if objects == 0 { 0 } else { sum * 1_000 / objects }),
         ("least_remaining_ms", if dying == u64::MAX { 0 } else { dying }),
-        ("occupancy_pct", (stats.blocks - stats.free_blocks.min(stats.blocks)) * 100 / stats.blocks.max(1)),
+        (
+            "occupancy_pct",
+            (stats.blocks - stats.free_blocks.min(stats.blocks)) * 100 / stats.blocks.max(1),
+        ),
     ];
     for (label, value) in figures {
         w.bulk_str(label);
@@ -107,7 +163,10 @@ fn histogram(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     let (now_ms, mut counts) = (node.now_ms(), [0u64; BOUNDS.len()]);
     each(&node, &mut |meta| {
         let age = now_ms.saturating_sub(meta.created_ms);
-        let at = BOUNDS.iter().position(|(_, bound)| age < *bound).unwrap_or(BOUNDS.len() - 1);
+        let at = BOUNDS
+            .iter()
+            .position(|(_, bound)| age < *bound)
+            .unwrap_or(BOUNDS.len() - 1);
         counts[at] += 1;
     });
     let mut w = ctx.reply();
@@ -120,14 +179,21 @@ fn histogram(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 }
 
 fn run(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let count = if args.len() > 2 { wire::number(args, 2)? } else { 1_000 };
+    let count = if args.len() > 2 {
+        wire::number(args, 2)?
+    } else {
+        1_000
+    };
     let node = ctx.node.clone();
     if let Some(relay) = node.relay() {
         let away = || Refusal::new(Code::Unavailable, "the sibling is not there; try again later");
         let link = relay.downstream().ok_or_else(away)?;
         let word = count.to_string();
         return ctx.later(async move {
-            let reply = link.call(&[b"GS.AGE", b"RUN", word.as_bytes()]).await.map_err(|_| away())?;
+            let reply = link
+                .call(&[b"GS.AGE", b"RUN", word.as_bytes()])
+                .await
+                .map_err(|_| away())?;
             Ok(Box::new(move |w: &mut Writer<'_>| wire::forward(w, &reply)) as Answer)
         });
     }
@@ -137,7 +203,9 @@ fn run(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     } else if let Some(relief) = node.relief().filter(|_| node.role == NodeRole::Expansion) {
         relief.asked.fetch_add(count, Ordering::AcqRel);
     } else {
-        return Err(Refusal::err("an aging node is the last stop: there is nothing below to demote to").into());
+        return Err(
+            Refusal::err("an aging node is the last stop: there is nothing below to demote to").into(),
+        );
     }
     ctx.int(count as i64)
 }
@@ -157,16 +225,26 @@ fn policy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             }) as Answer)
         });
     }
-    let Some(params) = params(&node) else { return Err(Refusal::syntax().into()) };
+    let Some(params) = params(&node) else {
+        return Err(Refusal::syntax().into());
+    };
     match args.len() {
         2 | 3 => {
-            let wanted = if args.len() == 3 { Some(wire::text(args, 2)?) } else { None };
+            let wanted = if args.len() == 3 {
+                Some(wire::text(args, 2)?)
+            } else {
+                None
+            };
             let params = params.read();
-            let list: Vec<_> =
-                params.iter().filter(|(name, _)| wanted.is_none_or(|w| w.eq_ignore_ascii_case(name))).collect();
+            let list: Vec<_> = params
+                .iter()
+                .filter(|(name, _)| wanted.is_none_or(|w| w.eq_ignore_ascii_case(name)))
+                .collect();
             if list.is_empty() {
                 let names: Vec<_> = params.iter().map(|(name, _)| name).collect();
-                return Err(Refusal::err(format!("no such parameter; there are: {}", names.join(", "))).into());
+                return Err(
+                    Refusal::err(format!("no such parameter; there are: {}", names.join(", "))).into(),
+                );
             }
             let mut w = ctx.reply();
             w.map(list.len());
@@ -178,7 +256,10 @@ fn policy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
         4 => {
             let (name, value) = (wire::text(args, 2)?, wire::number(args, 3)?);
-            params.write().set(name, value).map_err(|e| Refusal::err(e.to_string()))?;
+            params
+                .write()
+                .set(name, value)
+                .map_err(|e| Refusal::err(e.to_string()))?;
             ctx.ok()
         }
         _ => Err(Refusal::wrong_arity("gs.age|policy").into()),

@@ -9,7 +9,9 @@ pub fn find(args: Args<'_>) -> Result<&'static Command, Refusal> {
     let Some(row) = table::find(args.name()) else {
         return Err(Refusal::unknown_command(args.name(), args.skip(1)));
     };
-    let Some(word) = args.get(1).filter(|_| table::has_subcommands(row)) else { return Ok(row) };
+    let Some(word) = args.get(1).filter(|_| table::has_subcommands(row)) else {
+        return Ok(row);
+    };
     table::find_sub(row, word).ok_or_else(|| Refusal::unknown_subcommand(row.spec.name.as_bytes(), word))
 }
 
@@ -49,7 +51,10 @@ pub fn run(ctx: &mut Ctx<'_>, row: &'static Command, args: Args<'_>) -> Outcome 
 
 /// Commands that act on the transaction itself.
 fn is_control(row: &Command) -> bool {
-    matches!(row.spec.name, "multi" | "exec" | "discard" | "watch" | "unwatch" | "reset" | "quit")
+    matches!(
+        row.spec.name,
+        "multi" | "exec" | "discard" | "watch" | "unwatch" | "reset" | "quit"
+    )
 }
 
 fn admit(ctx: &Ctx<'_>, row: &Command, args: Args<'_>) -> Result<(), Refusal> {
@@ -73,23 +78,39 @@ fn admit(ctx: &Ctx<'_>, row: &Command, args: Args<'_>) -> Result<(), Refusal> {
 fn listens(row: &Command) -> bool {
     matches!(
         row.spec.name,
-        "subscribe" | "unsubscribe" | "psubscribe" | "punsubscribe" | "ssubscribe" | "sunsubscribe" | "ping" | "quit" | "reset"
+        "subscribe"
+            | "unsubscribe"
+            | "psubscribe"
+            | "punsubscribe"
+            | "ssubscribe"
+            | "sunsubscribe"
+            | "ping"
+            | "quit"
+            | "reset"
     )
 }
 
 fn wrong_role(role: NodeRole, row: &Command) -> Refusal {
     let name = row.spec.full_name().to_uppercase();
     if row.spec.flags.contains(Flags::WRITE) {
-        return Refusal::new(Code::ReadOnly, format!("this is a {} node: send {name} to its relay", role.word()));
+        return Refusal::new(
+            Code::ReadOnly,
+            format!("this is a {} node: send {name} to its relay", role.word()),
+        );
     }
     let roles = row.spec.roles.words().collect::<Vec<_>>().join(", ");
-    Refusal::err(format!("{name} is not served by a {} node; it is by: {roles}", role.word()))
+    Refusal::err(format!(
+        "{name} is not served by a {} node; it is by: {roles}",
+        role.word()
+    ))
 }
 
 fn queue(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let owned = OwnedArgs::from(args);
     let max = ctx.node.settings.query_buffer_bytes;
-    let Some(multi) = &mut ctx.conn.multi else { return ctx.ok() };
+    let Some(multi) = &mut ctx.conn.multi else {
+        return ctx.ok();
+    };
     multi.bytes += owned.memory_bytes();
     if multi.bytes > max {
         multi.broken = true;

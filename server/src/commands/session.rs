@@ -7,12 +7,23 @@ use crate::core::node::{Node, NodeRole};
 use crate::roles::wire::{self, Parcel};
 use gs_client::cache::Meta;
 use gs_client::hashed::{KIND_HASHED, KIND_STRING, seal, verify};
-use gs_resp::{AclCategories, Arg, ArgKind, Args, Arity, Code, Flags, Group, Keys, Refusal, Reply as Peer, Roles, Spec, Writer};
+use gs_resp::{
+    AclCategories, Arg, ArgKind, Args, Arity, Code, Flags, Group, Keys, Refusal, Reply as Peer, Roles, Spec,
+    Writer,
+};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-const fn row(name: &'static str, arity: i16, flags: Flags, keys: Keys, args: &'static [Arg], summary: &'static str, reply_doc: &'static str) -> Spec {
+const fn row(
+    name: &'static str,
+    arity: i16,
+    flags: Flags,
+    keys: Keys,
+    args: &'static [Arg],
+    summary: &'static str,
+    reply_doc: &'static str,
+) -> Spec {
     let write = flags.contains(Flags::WRITE);
     Spec {
         name,
@@ -21,12 +32,20 @@ const fn row(name: &'static str, arity: i16, flags: Flags, keys: Keys, args: &'s
         group: Group::Gs,
         arity: Arity(arity),
         flags,
-        roles: if write { Roles::RELAY } else { Roles::RELAY.or(Roles::RELIEFS) },
+        roles: if write {
+            Roles::RELAY
+        } else {
+            Roles::RELAY.or(Roles::RELIEFS)
+        },
         keys,
         args,
         complexity: "O(1) for each key; a key that lives downstream costs a round trip",
         summary,
-        acl: if write { AclCategories::WRITE.or(AclCategories::FAST) } else { AclCategories::READ.or(AclCategories::FAST) },
+        acl: if write {
+            AclCategories::WRITE.or(AclCategories::FAST)
+        } else {
+            AclCategories::READ.or(AclCategories::FAST)
+        },
         reply_doc,
     }
 }
@@ -39,13 +58,96 @@ const READ: Flags = Flags::READONLY.or(Flags::FAST);
 
 /// The rows of this file.
 pub const COMMANDS: &[Command] = &[
-    Command { spec: row("gs.get", 2, READ, Keys::ONE, &[KEY], "Looks for a session through all tiers and brings it up.", "A map: value, version, pttl, tier, node, idle, kind, age_ms; nil if no tier has it."), run: get },
-    Command { spec: row("gs.peek", 2, READ, Keys::ONE, &[KEY], "Says which tiers hold a session, without touching or moving it.", "One map for each copy: tier, node, version, pttl, idle, value."), run: peek },
-    Command { spec: row("gs.set", -3, WRITE, Keys::ONE, &[KEY, VALUE, PX.optional(), Arg::integer("version").token("IFV").optional(), Arg::integer("copies").token("COPIES").optional()], "Stores a session; with IFV only over the version that was read.", "The new version; nil if IFV names another version."), run: set },
-    Command { spec: row("gs.del", -2, Flags::WRITE.or(Flags::FAST), Keys::ONE, &[KEY.multiple(), Arg::new("mode", ArgKind::OneOf).optional()], "Destroys sessions everywhere; with SYNC it answers when every front end has dropped them or its lease has lapsed.", "How many existed; with WITHVERSION an array of that and the version of the delete."), run: del },
-    Command { spec: row("gs.touch", 4, Flags::WRITE.or(Flags::FAST), Keys::ONE, &[KEY, PX], "Extends a session's life; it never creates one and never shortens it.", "1 if the session was there, 0 if not."), run: touch },
-    Command { spec: row("gs.hashset", -3, WRITE, Keys::ONE, &[KEY, VALUE, PX.optional()], "Keeps only a salted hash of a value.", "The new version."), run: hashset },
-    Command { spec: row("gs.checkhash", 3, READ, Keys::ONE, &[KEY, VALUE], "Verifies a value against the hash kept, without revealing it.", "1 if it is the value, 0 if not, nil if there is no such key."), run: checkhash },
+    Command {
+        spec: row(
+            "gs.get",
+            2,
+            READ,
+            Keys::ONE,
+            &[KEY],
+            "Looks for a session through all tiers and brings it up.",
+            "A map: value, version, pttl, tier, node, idle, kind, age_ms; nil if no tier has it.",
+        ),
+        run: get,
+    },
+    Command {
+        spec: row(
+            "gs.peek",
+            2,
+            READ,
+            Keys::ONE,
+            &[KEY],
+            "Says which tiers hold a session, without touching or moving it.",
+            "One map for each copy: tier, node, version, pttl, idle, value.",
+        ),
+        run: peek,
+    },
+    Command {
+        spec: row(
+            "gs.set",
+            -3,
+            WRITE,
+            Keys::ONE,
+            &[
+                KEY,
+                VALUE,
+                PX.optional(),
+                Arg::integer("version").token("IFV").optional(),
+                Arg::integer("copies").token("COPIES").optional(),
+            ],
+            "Stores a session; with IFV only over the version that was read.",
+            "The new version; nil if IFV names another version.",
+        ),
+        run: set,
+    },
+    Command {
+        spec: row(
+            "gs.del",
+            -2,
+            Flags::WRITE.or(Flags::FAST),
+            Keys::ONE,
+            &[KEY.multiple(), Arg::new("mode", ArgKind::OneOf).optional()],
+            "Destroys sessions everywhere; with SYNC it answers when every front end has dropped them or its lease has lapsed.",
+            "How many existed; with WITHVERSION an array of that and the version of the delete.",
+        ),
+        run: del,
+    },
+    Command {
+        spec: row(
+            "gs.touch",
+            4,
+            Flags::WRITE.or(Flags::FAST),
+            Keys::ONE,
+            &[KEY, PX],
+            "Extends a session's life; it never creates one and never shortens it.",
+            "1 if the session was there, 0 if not.",
+        ),
+        run: touch,
+    },
+    Command {
+        spec: row(
+            "gs.hashset",
+            -3,
+            WRITE,
+            Keys::ONE,
+            &[KEY, VALUE, PX.optional()],
+            "Keeps only a salted hash of a value.",
+            "The new version.",
+        ),
+        run: hashset,
+    },
+    Command {
+        spec: row(
+            "gs.checkhash",
+            3,
+            READ,
+            Keys::ONE,
+            &[KEY, VALUE],
+            "Verifies a value against the hash kept, without revealing it.",
+            "1 if it is the value, 0 if not, nil if there is no such key.",
+        ),
+        run: checkhash,
+    },
 ];
 
 fn tier_word(node: &Node) -> &'static str {
@@ -59,7 +161,14 @@ fn tier_word(node: &Node) -> &'static str {
 fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut value = std::mem::take(&mut ctx.conn.scratch);
     value.clear();
-    let found = ctx.node.read(&ctx.conn.scope, ctx.conn.db, args.at(1), true, &mut value, |_, _| ());
+    let found = ctx.node.read(
+        &ctx.conn.scope,
+        ctx.conn.db,
+        args.at(1),
+        true,
+        &mut value,
+        |_, _| (),
+    );
     match &found {
         Ok(Some(meta)) => {
             ctx.node.metrics.hits.add(1);
@@ -73,7 +182,11 @@ fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             w.map(8);
             w.bulk_str("value");
             // What is kept as a hash is verified, never shown.
-            if meta.kind == KIND_HASHED { w.null() } else { w.bulk(&value) }
+            if meta.kind == KIND_HASHED {
+                w.null()
+            } else {
+                w.bulk(&value)
+            }
             w.bulk_str("version");
             w.uint(meta.version);
             w.bulk_str("pttl");
@@ -138,7 +251,9 @@ fn peek(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut seen = Vec::new();
     let mut value = Vec::new();
     if let gs_client::cache::Lookup::Hit(meta) =
-        node.cache.section().get(&id, &key, node.now_ms(), false, &mut value, |_, _| ())
+        node.cache
+            .section()
+            .get(&id, &key, node.now_ms(), false, &mut value, |_, _| ())
     {
         seen.push(shown(&node, tier_word(&node), &node.name, &meta, value));
     }
@@ -155,10 +270,14 @@ fn peek(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let link = relay.downstream();
     let task = node.clone();
     ctx.later(async move {
-        let Some(relay) = task.relay() else { return Err(Refusal::syntax()) };
+        let Some(relay) = task.relay() else {
+            return Err(Refusal::syntax());
+        };
         for holder in holders {
             let member = relay.members.get(holder.node);
-            let (tier, name) = member.map_or(("lost".into(), "?".into()), |m| (m.tier.word().to_string(), m.name));
+            let (tier, name) = member.map_or(("lost".into(), "?".into()), |m| {
+                (m.tier.word().to_string(), m.name)
+            });
             let words = [holder.node.to_string(), db.to_string()];
             let call: [&[u8]; 4] = [b"GS.FETCH", words[0].as_bytes(), words[1].as_bytes(), &key];
             let reply = match &link {
@@ -172,11 +291,16 @@ fn peek(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
                     version: version.as_u64().unwrap_or(0),
                     pttl: pttl.as_int().unwrap_or(-1),
                     idle_ms: idle.as_u64().unwrap_or(0),
-                    value: value.as_bytes().filter(|_| kind.as_int() != Some(i64::from(KIND_HASHED))).map(<[u8]>::to_vec),
+                    value: value
+                        .as_bytes()
+                        .filter(|_| kind.as_int() != Some(i64::from(KIND_HASHED)))
+                        .map(<[u8]>::to_vec),
                 }),
                 _ if reply.as_ref().is_some_and(Peer::is_null) => {}
                 _ => {
-                    let text = format!("the session may be on relief '{name}', which cannot be reached; try again later");
+                    let text = format!(
+                        "the session may be on relief '{name}', which cannot be reached; try again later"
+                    );
                     return Err(Refusal::new(Code::Unavailable, text));
                 }
             }
@@ -244,7 +368,10 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let id = ctx.node.id(db, key);
     let lock = ctx.node.lock_key(&ctx.conn.scope, &id);
     if let Some(wanted) = options.ifv {
-        let found = ctx.node.meta(&ctx.conn.scope, db, key)?.map_or(0, |meta| meta.version);
+        let found = ctx
+            .node
+            .meta(&ctx.conn.scope, db, key)?
+            .map_or(0, |meta| meta.version);
         if found != wanted {
             drop(lock);
             ctx.reply().null();
@@ -252,7 +379,13 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
     }
     let deadline_ms = options.px.map_or(0, |ms| ctx.node.now_ms().saturating_add(ms));
-    let version = ctx.node.write(&Write { db, key, value: args.at(2), kind: KIND_STRING, deadline_ms })?;
+    let version = ctx.node.write(&Write {
+        db,
+        key,
+        value: args.at(2),
+        kind: KIND_STRING,
+        deadline_ms,
+    })?;
     drop(lock);
     if copies < 2 {
         return ctx.int(version as i64);
@@ -280,25 +413,35 @@ async fn second_copy(node: &Arc<Node>, parcel: &Parcel) -> Result<(), Refusal> {
         Refusal::new(Code::Unavailable, text)
     };
     let relay = node.relay().ok_or_else(|| refusal("this node has no reliefs"))?;
-    let link = relay.downstream().ok_or_else(|| refusal("the sibling is not there"))?;
+    let link = relay
+        .downstream()
+        .ok_or_else(|| refusal("the sibling is not there"))?;
     let mut out = Vec::new();
     gs_resp::encode_command_head(&mut out, 1 + wire::PUT_WORDS);
     gs_resp::encode_arg(&mut out, b"GS.COPY");
     parcel.encode(&mut out);
-    let reply = link.call_encoded(out, 1).await.map_err(|_| refusal("the sibling does not answer"))?;
+    let reply = link
+        .call_encoded(out, 1)
+        .await
+        .map_err(|_| refusal("the sibling does not answer"))?;
     let list = reply.first().and_then(wire::integers);
-    let Some([index, copy]) = list.as_deref() else { return Err(refusal("no relief could take it")) };
+    let Some([index, copy]) = list.as_deref() else {
+        return Err(refusal("no relief could take it"));
+    };
     let id = node.id(parcel.db, &parcel.key);
     let _lock = node.stripes.lock(&id);
     let here = node.cache.section().peek(&id, &parcel.key, node.now_ms());
     if here.is_some_and(|meta| meta.version == parcel.version) {
-        relay.directory.insert_second(&id, parcel.db, *index as u16, parcel.version, *copy as u64);
+        relay
+            .directory
+            .insert_second(&id, parcel.db, *index as u16, parcel.version, *copy as u64);
     }
     Ok(())
 }
 
 fn del(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let (mut keys, mut sync, mut with_version): (Vec<&[u8]>, _, _) = (args.skip(1).iter().collect(), false, false);
+    let (mut keys, mut sync, mut with_version): (Vec<&[u8]>, _, _) =
+        (args.skip(1).iter().collect(), false, false);
     // The words at the end are options; a key of that name is deleted by DEL.
     while keys.len() > 1 {
         match keys.last() {
@@ -394,14 +537,27 @@ fn hashset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let id = ctx.node.id(db, key);
     let lock = ctx.node.lock_key(&ctx.conn.scope, &id);
     let deadline_ms = options.px.map_or(0, |ms| ctx.node.now_ms().saturating_add(ms));
-    let version = ctx.node.write(&Write { db, key, value: &sealed, kind: KIND_HASHED, deadline_ms })?;
+    let version = ctx.node.write(&Write {
+        db,
+        key,
+        value: &sealed,
+        kind: KIND_HASHED,
+        deadline_ms,
+    })?;
     drop(lock);
     ctx.int(version as i64)
 }
 
 fn checkhash(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut sealed = Vec::new();
-    match ctx.node.read(&ctx.conn.scope, ctx.conn.db, args.at(1), true, &mut sealed, |_, _| ())? {
+    match ctx.node.read(
+        &ctx.conn.scope,
+        ctx.conn.db,
+        args.at(1),
+        true,
+        &mut sealed,
+        |_, _| (),
+    )? {
         None => ctx.reply().null(),
         Some(meta) if meta.kind == KIND_HASHED => {
             let same = verify(&sealed, args.at(2));

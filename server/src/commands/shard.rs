@@ -4,11 +4,21 @@ use crate::commands::{Answer, Command, Ctx, Outcome, Reply};
 use crate::core::members::Tier;
 use crate::core::node::Node;
 use crate::roles::{sibling, wire};
-use gs_resp::{AclCategories, Arg, Args, Arity, Code, Flags, Group, Keys, Refusal, Reply as Peer, Roles, Spec, Writer, slot_of};
+use gs_resp::{
+    AclCategories, Arg, Args, Arity, Code, Flags, Group, Keys, Refusal, Reply as Peer, Roles, Spec, Writer,
+    slot_of,
+};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-const fn row(name: &'static str, arity: i16, roles: Roles, args: &'static [Arg], summary: &'static str, reply_doc: &'static str) -> Spec {
+const fn row(
+    name: &'static str,
+    arity: i16,
+    roles: Roles,
+    args: &'static [Arg],
+    summary: &'static str,
+    reply_doc: &'static str,
+) -> Spec {
     Spec {
         name,
         parent: Some("gs.shard"),
@@ -33,19 +43,129 @@ pub const COMMANDS: &[Command] = &[
     Command {
         spec: Spec {
             parent: None,
-            ..row("gs.shard", -2, Roles::RELAY.or(Roles::SIBLING), &[], "Slots and the relief nodes that own them.", "")
+            ..row(
+                "gs.shard",
+                -2,
+                Roles::RELAY.or(Roles::SIBLING),
+                &[],
+                "Slots and the relief nodes that own them.",
+                "",
+            )
         },
         run: container,
     },
-    Command { spec: row("slots", 2, Roles::RELAY.or(Roles::SIBLING), &[], "Ranges of slots and their owners, for each tier.", "An array of: tier, first slot, last slot, node."), run: slots },
-    Command { spec: row("nodes", 2, Roles::RELAY.or(Roles::SIBLING), &[], "The relief nodes, what they hold and own.", "A map for each node."), run: nodes },
-    Command { spec: row("of", 3, Roles::RELAY.or(Roles::SIBLING), &[Arg::key("key")], "The slot of a key and the nodes that own it.", "A map: slot, expansion, aging."), run: of },
-    Command { spec: row("epoch", 2, Roles::RELAY.or(Roles::SIBLING), &[], "The number of the current assignment; it grows with each change of an owner.", "An integer."), run: epoch },
-    Command { spec: row("assign", -2, Roles::RELAY.or(Roles::SIBLING), &[NAME.optional(), Arg::integer("weight").optional()], "Assigns the slots anew; a node's weight may be given, 0 takes all slots from it.", "The new epoch."), run: assign },
-    Command { spec: row("drain", 3, Roles::RELAY.or(Roles::SIBLING), &[NAME], "A node keeps what it holds and gets nothing new.", "OK."), run: drain },
-    Command { spec: row("leave", -3, Roles::RELAY.or(Roles::SIBLING), &[NAME, Arg::token_only("force", "FORCE").optional()], "A node leaves; with FORCE what it still holds is given up and counted as lost.", "The sessions given up."), run: leave },
-    Command { spec: row("join", 8, Roles::SIBLING, &[NAME, Arg::string("role"), Arg::string("address"), Arg::integer("capacity"), Arg::string("incarnation"), Arg::integer("tls")], "A relief joins.", "Its index."), run: join },
-    Command { spec: row("beat", 7, Roles::SIBLING, &[NAME, Arg::string("incarnation"), Arg::integer("objects"), Arg::integer("used"), Arg::integer("total")], "A relief is alive.", "OK."), run: beat },
+    Command {
+        spec: row(
+            "slots",
+            2,
+            Roles::RELAY.or(Roles::SIBLING),
+            &[],
+            "Ranges of slots and their owners, for each tier.",
+            "An array of: tier, first slot, last slot, node.",
+        ),
+        run: slots,
+    },
+    Command {
+        spec: row(
+            "nodes",
+            2,
+            Roles::RELAY.or(Roles::SIBLING),
+            &[],
+            "The relief nodes, what they hold and own.",
+            "A map for each node.",
+        ),
+        run: nodes,
+    },
+    Command {
+        spec: row(
+            "of",
+            3,
+            Roles::RELAY.or(Roles::SIBLING),
+            &[Arg::key("key")],
+            "The slot of a key and the nodes that own it.",
+            "A map: slot, expansion, aging.",
+        ),
+        run: of,
+    },
+    Command {
+        spec: row(
+            "epoch",
+            2,
+            Roles::RELAY.or(Roles::SIBLING),
+            &[],
+            "The number of the current assignment; it grows with each change of an owner.",
+            "An integer.",
+        ),
+        run: epoch,
+    },
+    Command {
+        spec: row(
+            "assign",
+            -2,
+            Roles::RELAY.or(Roles::SIBLING),
+            &[NAME.optional(), Arg::integer("weight").optional()],
+            "Assigns the slots anew; a node's weight may be given, 0 takes all slots from it.",
+            "The new epoch.",
+        ),
+        run: assign,
+    },
+    Command {
+        spec: row(
+            "drain",
+            3,
+            Roles::RELAY.or(Roles::SIBLING),
+            &[NAME],
+            "A node keeps what it holds and gets nothing new.",
+            "OK.",
+        ),
+        run: drain,
+    },
+    Command {
+        spec: row(
+            "leave",
+            -3,
+            Roles::RELAY.or(Roles::SIBLING),
+            &[NAME, Arg::token_only("force", "FORCE").optional()],
+            "A node leaves; with FORCE what it still holds is given up and counted as lost.",
+            "The sessions given up.",
+        ),
+        run: leave,
+    },
+    Command {
+        spec: row(
+            "join",
+            8,
+            Roles::SIBLING,
+            &[
+                NAME,
+                Arg::string("role"),
+                Arg::string("address"),
+                Arg::integer("capacity"),
+                Arg::string("incarnation"),
+                Arg::integer("tls"),
+            ],
+            "A relief joins.",
+            "Its index.",
+        ),
+        run: join,
+    },
+    Command {
+        spec: row(
+            "beat",
+            7,
+            Roles::SIBLING,
+            &[
+                NAME,
+                Arg::string("incarnation"),
+                Arg::integer("objects"),
+                Arg::integer("used"),
+                Arg::integer("total"),
+            ],
+            "A relief is alive.",
+            "OK.",
+        ),
+        run: beat,
+    },
 ];
 
 fn container(_: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
@@ -57,7 +177,9 @@ fn passed(ctx: &mut Ctx<'_>, args: Args<'_>) -> Option<Outcome> {
     let node = ctx.node.clone();
     let relay = node.relay()?;
     let away = || Refusal::new(Code::Unavailable, "the sibling is not there; try again later");
-    let Some(link) = relay.downstream() else { return Some(Err(away().into())) };
+    let Some(link) = relay.downstream() else {
+        return Some(Err(away().into()));
+    };
     let mut out = Vec::new();
     gs_resp::encode_command(&mut out, &args.iter().collect::<Vec<_>>());
     Some(ctx.later(async move {
@@ -74,7 +196,9 @@ fn slots(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return outcome;
     }
     let node = ctx.node.clone();
-    let Some(sibling) = node.sibling() else { return Err(Refusal::syntax().into()) };
+    let Some(sibling) = node.sibling() else {
+        return Err(Refusal::syntax().into());
+    };
     let placement = sibling.placement.read();
     let tiers = [Tier::Expansion, Tier::Aging].map(|tier| (tier, placement.ranges(tier)));
     let mut w = ctx.reply();
@@ -97,9 +221,15 @@ fn nodes(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     let node: Arc<Node> = ctx.node.clone();
     ctx.later(async move {
-        let Some(sibling) = node.sibling() else { return Err(Refusal::syntax()) };
+        let Some(sibling) = node.sibling() else {
+            return Err(Refusal::syntax());
+        };
         let known = sibling.relay.call(&[b"GS.MEMBER", b"LIST"]).await.ok();
-        let known = known.as_ref().and_then(Peer::as_array).unwrap_or_default().to_vec();
+        let known = known
+            .as_ref()
+            .and_then(Peer::as_array)
+            .unwrap_or_default()
+            .to_vec();
         Ok(Box::new(move |w: &mut Writer<'_>| write_nodes(w, &node, &known)) as Answer)
     })
 }
@@ -116,13 +246,22 @@ fn write_nodes(w: &mut Writer<'_>, node: &Node, known: &[Peer]) {
         };
         let peer = index.as_int().and_then(|index| placement.peer(index as u16));
         w.map(11);
-        for (label, value) in [("name", name), ("tier", tier), ("address", addr), ("state", state)] {
+        for (label, value) in [
+            ("name", name),
+            ("tier", tier),
+            ("address", addr),
+            ("state", state),
+        ] {
             w.bulk_str(label);
             w.bulk(value.as_bytes().unwrap_or_default());
         }
         let slots = peer.map_or(0, |peer| {
             let ranges = placement.ranges(peer.tier);
-            ranges.iter().filter(|r| r.2 == peer.index).map(|r| u64::from(r.1 - r.0) + 1).sum()
+            ranges
+                .iter()
+                .filter(|r| r.2 == peer.index)
+                .map(|r| u64::from(r.1 - r.0) + 1)
+                .sum()
         });
         let figures = [
             ("index", index.as_u64().unwrap_or(0)),
@@ -131,7 +270,10 @@ fn write_nodes(w: &mut Writer<'_>, node: &Node, known: &[Peer]) {
             ("capacity", peer.map_or(0, |p| p.capacity)),
             ("objects", peer.map_or(0, |p| p.objects.load(Ordering::Relaxed))),
             ("blocks_used", peer.map_or(0, |p| p.used.load(Ordering::Relaxed))),
-            ("blocks_total", peer.map_or(0, |p| p.total.load(Ordering::Relaxed))),
+            (
+                "blocks_total",
+                peer.map_or(0, |p| p.total.load(Ordering::Relaxed)),
+            ),
         ];
         for (label, value) in figures {
             w.bulk_str(label);
@@ -145,7 +287,9 @@ fn of(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return outcome;
     }
     let node = ctx.node.clone();
-    let Some(sibling) = node.sibling() else { return Err(Refusal::syntax().into()) };
+    let Some(sibling) = node.sibling() else {
+        return Err(Refusal::syntax().into());
+    };
     let slot = slot_of(args.at(2));
     let placement = sibling.placement.read();
     let mut w = ctx.reply();
@@ -166,7 +310,10 @@ fn epoch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if let Some(outcome) = passed(ctx, args) {
         return outcome;
     }
-    let epoch = ctx.node.sibling().map_or(0, |sibling| sibling.placement.read().epoch);
+    let epoch = ctx
+        .node
+        .sibling()
+        .map_or(0, |sibling| sibling.placement.read().epoch);
     ctx.int(epoch as i64)
 }
 
@@ -194,7 +341,11 @@ fn drain(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if let Some(outcome) = passed(ctx, args) {
         return outcome;
     }
-    if sibling::drain(ctx.node, wire::text(args, 2)?, true) { ctx.ok() } else { Err(unknown(args).into()) }
+    if sibling::drain(ctx.node, wire::text(args, 2)?, true) {
+        ctx.ok()
+    } else {
+        Err(unknown(args).into())
+    }
 }
 
 fn leave(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -209,7 +360,9 @@ fn leave(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     };
     let node = ctx.node.clone();
     ctx.later(async move {
-        let Some(sibling) = node.sibling() else { return Err(Refusal::syntax()) };
+        let Some(sibling) = node.sibling() else {
+            return Err(Refusal::syntax());
+        };
         let mut call: Vec<&[u8]> = vec![b"GS.MEMBER", b"LEAVE", name.as_bytes()];
         if force {
             call.push(b"FORCE");
@@ -225,14 +378,17 @@ fn leave(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 fn join(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let name = wire::text(args, 2)?.to_string();
-    let tier = args.get(3).and_then(Tier::parse).ok_or_else(|| {
-        Refusal::err("a relief's role is relief-expansion or relief-aging")
-    })?;
+    let tier = args
+        .get(3)
+        .and_then(Tier::parse)
+        .ok_or_else(|| Refusal::err("a relief's role is relief-expansion or relief-aging"))?;
     let (addr, incarnation) = (wire::text(args, 4)?.to_string(), wire::text(args, 6)?.to_string());
     let capacity = wire::number(args, 5)?;
     // A relief that listens on all addresses is reached where it comes from.
     let addr = match addr.rsplit_once(':') {
-        Some(("0.0.0.0" | "[::]" | "", port)) => std::net::SocketAddr::new(ctx.conn.info.addr.ip(), port.parse().unwrap_or(0)).to_string(),
+        Some(("0.0.0.0" | "[::]" | "", port)) => {
+            std::net::SocketAddr::new(ctx.conn.info.addr.ip(), port.parse().unwrap_or(0)).to_string()
+        }
         _ => addr,
     };
     let node = ctx.node.clone();
@@ -245,10 +401,20 @@ fn join(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn beat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let node = ctx.node.clone();
     let (name, incarnation) = (wire::text(args, 2)?, wire::text(args, 3)?);
-    let figures = [wire::number(args, 4)?, wire::number(args, 5)?, wire::number(args, 6)?];
-    let Some(sibling) = node.sibling() else { return Err(Refusal::syntax().into()) };
+    let figures = [
+        wire::number(args, 4)?,
+        wire::number(args, 5)?,
+        wire::number(args, 6)?,
+    ];
+    let Some(sibling) = node.sibling() else {
+        return Err(Refusal::syntax().into());
+    };
     let placement = sibling.placement.read();
-    let Some(peer) = placement.peers.iter().find(|p| p.name == name && p.incarnation == incarnation) else {
+    let Some(peer) = placement
+        .peers
+        .iter()
+        .find(|p| p.name == name && p.incarnation == incarnation)
+    else {
         return Err(Refusal::err("not joined: send GS.SHARD JOIN first").into());
     };
     peer.heard_ms.store(node.now_ms(), Ordering::Release);

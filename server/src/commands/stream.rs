@@ -8,14 +8,23 @@ use gs_resp::{AclCategories, Arg, Args, Arity, Flags, Group, Keys, Protocol, Ref
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-const fn row(name: &'static str, arity: i16, args: &'static [Arg], summary: &'static str, reply_doc: &'static str) -> Spec {
+const fn row(
+    name: &'static str,
+    arity: i16,
+    args: &'static [Arg],
+    summary: &'static str,
+    reply_doc: &'static str,
+) -> Spec {
     Spec {
         name,
         parent: None,
         since: "0.1.0",
         group: Group::Gs,
         arity: Arity(arity),
-        flags: Flags::PEER.or(Flags::NO_MULTI).or(Flags::NOSCRIPT).or(Flags::FAST),
+        flags: Flags::PEER
+            .or(Flags::NO_MULTI)
+            .or(Flags::NOSCRIPT)
+            .or(Flags::FAST),
         roles: Roles::RELAY,
         keys: Keys::None,
         args,
@@ -32,7 +41,11 @@ pub const COMMANDS: &[Command] = &[
         spec: row(
             "gs.stream",
             -3,
-            &[Arg::integer("from-seq"), Arg::integer("relay-uuid"), Arg::string("path").optional().multiple()],
+            &[
+                Arg::integer("from-seq"),
+                Arg::integer("relay-uuid"),
+                Arg::string("path").optional().multiple(),
+            ],
             "Follows the ordered stream of changes; needs RESP3.",
             "The relay's identity, the next event's number, 1 if nothing is missing before it, the lease in ms.",
         ),
@@ -88,7 +101,10 @@ fn renew(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     };
     follow.agent.heard_ms.store(node.now_ms(), Ordering::Release);
     // Nobody can have applied what was not sent.
-    follow.agent.applied.fetch_max(applied.min(follow.next.saturating_sub(1)), Ordering::AcqRel);
+    follow
+        .agent
+        .applied
+        .fetch_max(applied.min(follow.next.saturating_sub(1)), Ordering::AcqRel);
     let seq = follow.next.saturating_sub(1);
     relay.agents_moved.notify_waiters();
     ctx.int(seq as i64)

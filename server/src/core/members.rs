@@ -103,15 +103,24 @@ impl Members {
     pub fn open(path: &Path) -> std::io::Result<Members> {
         let mut saved: Saved = match std::fs::read(path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| {
-                let text = format!("{} is damaged ({e}); restore it, or remove it to start with no reliefs", path.display());
+                let text = format!(
+                    "{} is damaged ({e}); restore it, or remove it to start with no reliefs",
+                    path.display()
+                );
                 std::io::Error::new(std::io::ErrorKind::InvalidData, text)
             })?,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Saved { epoch: 0, next_index: 1, members: vec![] },
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Saved {
+                epoch: 0,
+                next_index: 1,
+                members: vec![],
+            },
             Err(e) => return Err(e),
         };
         // Versions are positive on the wire, so the epoch has 15 bits.
         if saved.epoch >= 0x7ffe {
-            return Err(std::io::Error::other("the epoch of this node has run out after 32,766 starts; move it to a new directory"));
+            return Err(std::io::Error::other(
+                "the epoch of this node has run out after 32,766 starts; move it to a new directory",
+            ));
         }
         saved.epoch += 1;
         for member in &mut saved.members {
@@ -119,7 +128,10 @@ impl Members {
                 member.state = State::Away;
             }
         }
-        let members = Members { path: path.to_path_buf(), saved: RwLock::new(saved) };
+        let members = Members {
+            path: path.to_path_buf(),
+            saved: RwLock::new(saved),
+        };
         members.save(&members.saved.read())?;
         Ok(members)
     }
@@ -138,9 +150,18 @@ impl Members {
     }
 
     /// A relief joins. Returns its index and, if it came back empty, the index that is lost by that.
-    pub fn join(&self, name: &str, tier: Tier, addr: &str, incarnation: &str) -> Result<(u16, Option<u16>), String> {
+    pub fn join(
+        &self,
+        name: &str,
+        tier: Tier,
+        addr: &str,
+        incarnation: &str,
+    ) -> Result<(u16, Option<u16>), String> {
         let mut saved = self.saved.write();
-        let known = saved.members.iter_mut().find(|m| m.name == name && m.incarnation == incarnation);
+        let known = saved
+            .members
+            .iter_mut()
+            .find(|m| m.name == name && m.incarnation == incarnation);
         if let Some(member) = known {
             if member.state != State::Lost {
                 (member.state, member.addr, member.tier) = (State::Up, addr.to_string(), tier);
@@ -148,7 +169,11 @@ impl Members {
             }
         }
         let mut lost = None;
-        for member in saved.members.iter_mut().filter(|m| m.name == name && m.state != State::Lost) {
+        for member in saved
+            .members
+            .iter_mut()
+            .filter(|m| m.name == name && m.state != State::Lost)
+        {
             member.state = State::Lost;
             lost = Some(member.index);
         }
@@ -156,7 +181,11 @@ impl Members {
         let index = (0..NODE_MAX)
             .map(|step| (saved.next_index - 1 + step) % NODE_MAX + 1)
             .find(|index| !used.contains(index))
-            .ok_or_else(|| format!("{NODE_MAX} relief nodes are remembered; give lost ones up with GS.SHARD LEAVE name FORCE"))?;
+            .ok_or_else(|| {
+                format!(
+                    "{NODE_MAX} relief nodes are remembered; give lost ones up with GS.SHARD LEAVE name FORCE"
+                )
+            })?;
         saved.next_index = index % NODE_MAX + 1;
         saved.members.push(Member {
             index,
@@ -168,14 +197,17 @@ impl Members {
             reported: false,
             audited: false,
         });
-        self.save(&saved).map_err(|e| format!("the list of members cannot be saved: {e}"))?;
+        self.save(&saved)
+            .map_err(|e| format!("the list of members cannot be saved: {e}"))?;
         Ok((index, lost))
     }
 
     /// Changes what is known of a member; false if there is none of that index.
     pub fn update(&self, index: u16, f: impl FnOnce(&mut Member)) -> bool {
         let mut saved = self.saved.write();
-        let Some(member) = saved.members.iter_mut().find(|m| m.index == index) else { return false };
+        let Some(member) = saved.members.iter_mut().find(|m| m.index == index) else {
+            return false;
+        };
         let before = member.state;
         f(member);
         if member.state != before {
@@ -189,7 +221,12 @@ impl Members {
     /// Gives up all members of a name; returns their indexes.
     pub fn remove(&self, name: &str) -> Vec<u16> {
         let mut saved = self.saved.write();
-        let gone = saved.members.iter().filter(|m| m.name == name).map(|m| m.index).collect();
+        let gone = saved
+            .members
+            .iter()
+            .filter(|m| m.name == name)
+            .map(|m| m.index)
+            .collect();
         saved.members.retain(|m| m.name != name);
         if let Err(e) = self.save(&saved) {
             tracing::error!(error = %e, "the list of members cannot be saved");
@@ -199,7 +236,12 @@ impl Members {
 
     /// A member by its index.
     pub fn get(&self, index: u16) -> Option<Member> {
-        self.saved.read().members.iter().find(|m| m.index == index).cloned()
+        self.saved
+            .read()
+            .members
+            .iter()
+            .find(|m| m.index == index)
+            .cloned()
     }
 
     /// All members.
@@ -209,18 +251,33 @@ impl Members {
 
     /// The sibling has a new life: what its predecessor had sent and not settled may lie anywhere.
     pub fn doubt_all(&self) {
-        self.saved.write().members.iter_mut().for_each(|m| m.audited = false);
+        self.saved
+            .write()
+            .members
+            .iter_mut()
+            .for_each(|m| m.audited = false);
     }
 
     /// How many members may hold a copy that nobody listed.
     pub fn doubted(&self) -> usize {
-        self.saved.read().members.iter().filter(|m| !m.audited && m.state != State::Lost).count()
+        self.saved
+            .read()
+            .members
+            .iter()
+            .filter(|m| !m.audited && m.state != State::Lost)
+            .count()
     }
 
     /// Members whose holdings this life of the relay does not know yet, lost ones aside: a miss that the
     /// directory does not explain has to ask them.
     pub fn unreported(&self) -> Vec<Member> {
-        self.saved.read().members.iter().filter(|m| !m.reported && m.state != State::Lost).cloned().collect()
+        self.saved
+            .read()
+            .members
+            .iter()
+            .filter(|m| !m.reported && m.state != State::Lost)
+            .cloned()
+            .collect()
     }
 }
 

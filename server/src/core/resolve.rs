@@ -7,10 +7,10 @@
 use crate::core::directory::Holder;
 use crate::core::keyspace::{Fetched, Scope, Stop};
 use crate::core::members::State;
+use crate::core::members::Tier;
 use crate::core::node::{Node, Relay};
 use crate::core::outbox::{Mode, Order};
 use crate::core::topics::{self, Notice};
-use crate::core::members::Tier;
 use gs_client::cache::{BlockRef, Meta, NewRecord, PutError, RecordState};
 use gs_client::link::Link;
 use gs_resp::{Code, Refusal, Reply};
@@ -57,7 +57,9 @@ pub async fn clear_the_way(
                 .map(|key| tokio::spawn(find(node.clone(), db, key.clone())))
                 .collect();
             for (key, task) in keys.into_iter().zip(tasks) {
-                let found = task.await.map_err(|_| Refusal::err("the look-up downstream failed"))?;
+                let found = task
+                    .await
+                    .map_err(|_| Refusal::err("the look-up downstream failed"))?;
                 match found {
                     Found::Here(origin) => scope.origin = origin.or(scope.origin.take()),
                     Found::Fetched(record, origin) => {
@@ -124,7 +126,9 @@ pub async fn promote(node: Arc<Node>, db: u8, key: Box<[u8]>) -> bool {
 
 /// Looks a key up downstream; only one look-up of a key runs at a time.
 async fn find(node: Arc<Node>, db: u8, key: Box<[u8]>) -> Found {
-    let Some(relay) = node.relay() else { return Found::Absent };
+    let Some(relay) = node.relay() else {
+        return Found::Absent;
+    };
     let slot = (db, key.clone());
     for _ in 0..ATTEMPTS {
         // The entry's guard must not live across an await.
@@ -159,7 +163,10 @@ async fn find(node: Arc<Node>, db: u8, key: Box<[u8]>) -> Found {
             return Found::Here(None);
         }
     }
-    Found::Unknown(Refusal::new(Code::TryAgain, "the key keeps moving between tiers; send it again"))
+    Found::Unknown(Refusal::new(
+        Code::TryAgain,
+        "the key keeps moving between tiers; send it again",
+    ))
 }
 
 async fn ask(node: &Arc<Node>, relay: &Relay, db: u8, key: &[u8]) -> Found {
@@ -204,7 +211,10 @@ async fn ask(node: &Arc<Node>, relay: &Relay, db: u8, key: &[u8]) -> Found {
             }
         }
     }
-    Found::Unknown(Refusal::new(Code::TryAgain, "the key keeps moving between tiers; send it again"))
+    Found::Unknown(Refusal::new(
+        Code::TryAgain,
+        "the key keeps moving between tiers; send it again",
+    ))
 }
 
 /// Asks reliefs whose holdings are not known yet. True when one has it: it is listed now.
@@ -237,7 +247,16 @@ pub fn list(node: &Node, index: u16, db: u8, key: &[u8], version: u64, copy: u64
     // listed when that arrives, and its sender keeps the original.
     let condemn = || {
         relay.condemned.lock().insert((index, copy), node.clock.unix_ms());
-        relay.outbox.push(index, Order { mode: Mode::Drop(copy), db, key: key.into(), id, copy });
+        relay.outbox.push(
+            index,
+            Order {
+                mode: Mode::Drop(copy),
+                db,
+                key: key.into(),
+                id,
+                copy,
+            },
+        );
     };
     let flushed = relay.flushed[usize::from(db & 15)].load(std::sync::atomic::Ordering::Acquire);
     let resident = node.cache.section().peek(&id, key, node.now_ms());
@@ -246,7 +265,10 @@ pub fn list(node: &Node, index: u16, db: u8, key: &[u8], version: u64, copy: u64
         return false;
     }
     let holders = relay.directory.holders(&id);
-    if holders.iter().any(|h| h.node == index && (h.copy == copy || (h.version == version && !h.shadow))) {
+    if holders
+        .iter()
+        .any(|h| h.node == index && (h.copy == copy || (h.version == version && !h.shadow)))
+    {
         return holders.iter().any(|h| h.node == index && !h.shadow);
     }
     if let Some(meta) = resident {
@@ -257,13 +279,25 @@ pub fn list(node: &Node, index: u16, db: u8, key: &[u8], version: u64, copy: u64
         }
         return false;
     }
-    if holders.iter().any(|h| !h.shadow && h.node != index && h.version >= version) {
+    if holders
+        .iter()
+        .any(|h| !h.shadow && h.node != index && h.version >= version)
+    {
         condemn();
         return true;
     }
     for old in relay.directory.insert(&id, db, index, version, copy) {
         let mode = Mode::Floor(version);
-        relay.outbox.push(old.node, Order { mode, db, key: key.into(), id, copy: old.copy });
+        relay.outbox.push(
+            old.node,
+            Order {
+                mode,
+                db,
+                key: key.into(),
+                id,
+                copy: old.copy,
+            },
+        );
     }
     true
 }
@@ -276,31 +310,48 @@ struct Copy {
 }
 
 /// Asks one relief, through the sibling.
-async fn fetch(node: &Arc<Node>, relay: &Relay, holder: u16, db: u8, key: &[u8]) -> Result<Option<Copy>, Refusal> {
+async fn fetch(
+    node: &Arc<Node>,
+    relay: &Relay,
+    holder: u16,
+    db: u8,
+    key: &[u8],
+) -> Result<Option<Copy>, Refusal> {
     let member = relay.members.get(holder);
-    let name = member.as_ref().map_or("a relief that was given up", |m| m.name.as_str());
+    let name = member
+        .as_ref()
+        .map_or("a relief that was given up", |m| m.name.as_str());
     let cut_off = |why: &str| {
         let text = format!("the session may be on relief '{name}', {why}; try again later");
         Refusal::new(Code::Unavailable, text)
     };
     if member.as_ref().is_none_or(|m| m.state == State::Lost) {
-        return Err(cut_off("which came back without its sessions (GS.SHARD LEAVE name FORCE gives them up)"));
+        return Err(cut_off(
+            "which came back without its sessions (GS.SHARD LEAVE name FORCE gives them up)",
+        ));
     }
-    let link: Link = relay.downstream().ok_or_else(|| cut_off("and the sibling is not there"))?;
+    let link: Link = relay
+        .downstream()
+        .ok_or_else(|| cut_off("and the sibling is not there"))?;
     let (index, db_word) = (holder.to_string(), db.to_string());
     let call: [&[u8]; 4] = [b"GS.FETCH", index.as_bytes(), db_word.as_bytes(), key];
-    let reply = link.call(&call).await.map_err(|_| cut_off("and the sibling does not answer"))?;
+    let reply = link
+        .call(&call)
+        .await
+        .map_err(|_| cut_off("and the sibling does not answer"))?;
     match &reply {
         Reply::Null => Ok(None),
-        Reply::Array(words) => {
-            parse_copy(node, db, words).map(Some).ok_or_else(|| cut_off("whose answer was not understood"))
-        }
+        Reply::Array(words) => parse_copy(node, db, words)
+            .map(Some)
+            .ok_or_else(|| cut_off("whose answer was not understood")),
         _ => Err(cut_off("which cannot be reached")),
     }
 }
 
 fn parse_copy(node: &Node, db: u8, words: &[Reply]) -> Option<Copy> {
-    let [version, pttl, kind, age_ms, idle_ms, copy, value] = words else { return None };
+    let [version, pttl, kind, age_ms, idle_ms, copy, value] = words else {
+        return None;
+    };
     let now_ms = node.now_ms();
     let value = value.as_bytes()?.to_vec();
     let meta = Meta {
@@ -314,9 +365,17 @@ fn parse_copy(node: &Node, db: u8, words: &[Reply]) -> Option<Copy> {
         idle_ms: idle_ms.as_int()? as u64,
         refs: 0,
         state: RecordState::Live,
-        at: BlockRef { index: 0, ctl: 0, w4: 0 },
+        at: BlockRef {
+            index: 0,
+            ctl: 0,
+            w4: 0,
+        },
     };
-    Some(Copy { meta, copy: copy.as_int()? as u64, value })
+    Some(Copy {
+        meta,
+        copy: copy.as_int()? as u64,
+        value,
+    })
 }
 
 enum Kept {
@@ -357,7 +416,11 @@ fn keep(node: &Node, relay: &Relay, holder: &Holder, db: u8, key: &[u8], fetched
     match node.cache.section().put(&record, now_ms) {
         Ok(_) => {}
         Err(PutError::Full { .. } | PutError::BucketFull) => {
-            let record = Fetched { key: key.into(), meta, value: fetched.value.clone() };
+            let record = Fetched {
+                key: key.into(),
+                meta,
+                value: fetched.value.clone(),
+            };
             return Kept::NoRoom(record, origin);
         }
         Err(_) => return Kept::Stale,
@@ -370,7 +433,16 @@ fn keep(node: &Node, relay: &Relay, holder: &Holder, db: u8, key: &[u8], fetched
             false if old.version < meta.version => Mode::Floor(meta.version),
             false => Mode::Drop(old.copy),
         };
-        relay.outbox.push(old.node, Order { mode, db, key: key.into(), id, copy: old.copy });
+        relay.outbox.push(
+            old.node,
+            Order {
+                mode,
+                db,
+                key: key.into(),
+                id,
+                copy: old.copy,
+            },
+        );
     }
     Kept::Here(origin)
 }
@@ -378,21 +450,39 @@ fn keep(node: &Node, relay: &Relay, holder: &Holder, db: u8, key: &[u8], fetched
 /// Asks external validators for a key that no tier has, where the path allows it and somebody listens.
 async fn ask_outside(node: &Arc<Node>, db: u8, key: &[u8]) -> Found {
     let path = node.paths.of(key);
-    let (Some(wait), true) = (path.external_wait, node.is_validated_outside(key)) else { return Found::Absent };
+    let (Some(wait), true) = (path.external_wait, node.is_validated_outside(key)) else {
+        return Found::Absent;
+    };
     let requester = format!("{}-{:x}", node.name, node.metrics.external_asked.get());
     node.metrics.external_asked.add(1);
     let answer = node.outside.expect(&requester);
-    let notice = Notice { db, key, requester: Some(&requester), reason: "miss", ..Notice::default() };
+    let notice = Notice {
+        db,
+        key,
+        requester: Some(&requester),
+        reason: "miss",
+        ..Notice::default()
+    };
     topics::publish(&node.bus, &path.name, "need_session", &notice);
     let answer = tokio::time::timeout(wait, answer).await.ok().and_then(Result::ok);
     node.outside.forget(&requester);
-    let Some(answer) = answer.filter(|answer| answer.key == key) else { return Found::Absent };
-    let Some(value) = answer.value else { return Found::Absent };
+    let Some(answer) = answer.filter(|answer| answer.key == key) else {
+        return Found::Absent;
+    };
+    let Some(value) = answer.value else {
+        return Found::Absent;
+    };
     let deadline_ms = answer.pttl.map_or(0, |ms| node.now_ms() + ms.max(1));
     let id = node.id(db, key);
     let _lock = node.stripes.lock(&id);
     if node.cache.section().peek(&id, key, node.now_ms()).is_none() {
-        let write = crate::core::keyspace::Write { db, key, value: &value, kind: 0, deadline_ms };
+        let write = crate::core::keyspace::Write {
+            db,
+            key,
+            value: &value,
+            kind: 0,
+            deadline_ms,
+        };
         if node.write(&write).is_err() {
             return Found::Absent;
         }
@@ -403,8 +493,12 @@ async fn ask_outside(node: &Arc<Node>, db: u8, key: &[u8]) -> Found {
 
 /// A message on a `session_known-<requester>` channel: the answer somebody here may wait for.
 pub fn external_answer(node: &Node, channel: &[u8], payload: &[u8]) {
-    let Some(at) = channel.windows(15).position(|w| w == b"/session_known-") else { return };
-    let Ok(requester) = std::str::from_utf8(&channel[at + 15..]) else { return };
+    let Some(at) = channel.windows(15).position(|w| w == b"/session_known-") else {
+        return;
+    };
+    let Ok(requester) = std::str::from_utf8(&channel[at + 15..]) else {
+        return;
+    };
     if let Some(answer) = topics::parse_answer(payload) {
         node.outside.answer(requester, answer);
     }

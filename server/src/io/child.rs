@@ -74,7 +74,10 @@ impl Spec {
     }
 
     fn start(&self) -> std::io::Result<Child> {
-        let mut command = Command::new(std::env::current_exe()?);
+        // The program that runs, also when its file was replaced meanwhile: a relay and its sibling share a
+        // section and must be of one build.
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("gs-server");
         for (name, _) in gs_conf::Inputs::process_env() {
             // What the relay was told by its environment is in its configuration already.
             command.env_remove(name);

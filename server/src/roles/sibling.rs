@@ -70,7 +70,12 @@ pub struct Placement {
 impl Default for Placement {
     fn default() -> Self {
         let nobody = || Box::new([NOBODY; SLOTS]);
-        Placement { peers: Vec::new(), expansion: nobody(), aging: nobody(), epoch: 0 }
+        Placement {
+            peers: Vec::new(),
+            expansion: nobody(),
+            aging: nobody(),
+            epoch: 0,
+        }
     }
 }
 
@@ -173,27 +178,42 @@ impl Sibling {
     pub fn link(&self, index: u16) -> Result<Link, Refusal> {
         let placement = self.placement.read();
         let peer = placement.peer(index).ok_or_else(|| {
-            Refusal::new(Code::Unavailable, "the relief that holds the session has not joined; try again later")
+            Refusal::new(
+                Code::Unavailable,
+                "the relief that holds the session has not joined; try again later",
+            )
         })?;
         if peer.is_up() {
             return Ok(peer.link.clone());
         }
-        let text = format!("relief '{}' holds the session and cannot be reached; try again later", peer.name);
+        let text = format!(
+            "relief '{}' holds the session and cannot be reached; try again later",
+            peer.name
+        );
         Err(Refusal::new(Code::Unavailable, text))
     }
 
     /// The relief that a session of this slot goes to, if one of its tier or else of the other can be asked.
     pub fn target(&self, tier: Tier, slot: u16) -> Option<Arc<Peer>> {
         let placement = self.placement.read();
-        let other = if tier == Tier::Aging { Tier::Expansion } else { Tier::Aging };
-        [tier, other].iter().find_map(|tier| placement.owner(*tier, slot).filter(|p| p.is_up()).cloned())
+        let other = if tier == Tier::Aging {
+            Tier::Expansion
+        } else {
+            Tier::Aging
+        };
+        [tier, other]
+            .iter()
+            .find_map(|tier| placement.owner(*tier, slot).filter(|p| p.is_up()).cloned())
     }
 
     /// Which tiers can take a session now.
     pub fn reach(&self) -> gs_policies::age::Reach {
         let placement = self.placement.read();
         let up = |tier| placement.peers.iter().any(|p| p.tier == tier && p.is_up());
-        gs_policies::age::Reach { expansion: up(Tier::Expansion), aging: up(Tier::Aging) }
+        gs_policies::age::Reach {
+            expansion: up(Tier::Expansion),
+            aging: up(Tier::Aging),
+        }
     }
 }
 
@@ -206,11 +226,16 @@ pub async fn join(
     capacity: u64,
     incarnation: String,
 ) -> Result<u16, Refusal> {
-    let Some(sibling) = node.sibling() else { return Err(Refusal::err("this node takes no members")) };
+    let Some(sibling) = node.sibling() else {
+        return Err(Refusal::err("this node takes no members"));
+    };
     let call = ["GS.MEMBER", "JOIN", &name, tier.word(), &addr, &incarnation];
     let args: Vec<&[u8]> = call.iter().map(|word| word.as_bytes()).collect();
     let reply = sibling.relay.call(&args).await.map_err(|e| {
-        Refusal::new(Code::Unavailable, format!("the relay cannot be reached ({e}); join again later"))
+        Refusal::new(
+            Code::Unavailable,
+            format!("the relay cannot be reached ({e}); join again later"),
+        )
     })?;
     let index = match &reply {
         Reply::Array(words) => words.first().and_then(Reply::as_u64),
@@ -220,7 +245,10 @@ pub async fn join(
     let index = index.ok_or_else(|| Refusal::err("the relay gave no index"))? as u16;
     {
         let mut placement = sibling.placement.write();
-        let same = placement.peers.iter().any(|p| p.index == index && p.addr == addr && p.tier == tier);
+        let same = placement
+            .peers
+            .iter()
+            .any(|p| p.index == index && p.addr == addr && p.tier == tier);
         if !same {
             placement.peers.retain(|p| p.name != name);
             placement.peers.push(Arc::new(Peer {
@@ -248,7 +276,9 @@ pub async fn join(
 
 /// A relief leaves, or is given up. True if it was there.
 pub fn leave(node: &Node, name: &str) -> bool {
-    let Some(sibling) = node.sibling() else { return false };
+    let Some(sibling) = node.sibling() else {
+        return false;
+    };
     let mut placement = sibling.placement.write();
     let before = placement.peers.len();
     placement.peers.retain(|peer| peer.name != name);
@@ -274,9 +304,13 @@ pub fn assign(node: &Node, weight: Option<(&str, u64)>) -> Option<u64> {
 
 /// A relief takes no new sessions, or does again.
 pub fn drain(node: &Node, name: &str, draining: bool) -> bool {
-    let Some(sibling) = node.sibling() else { return false };
+    let Some(sibling) = node.sibling() else {
+        return false;
+    };
     let mut placement = sibling.placement.write();
-    let Some(peer) = placement.peers.iter().find(|peer| peer.name == name) else { return false };
+    let Some(peer) = placement.peers.iter().find(|peer| peer.name == name) else {
+        return false;
+    };
     peer.draining.store(draining, Ordering::Relaxed);
     placement.assign();
     true
@@ -289,7 +323,9 @@ const REPORT_PAGE: &str = "512";
 async fn report(node: Arc<Node>, index: u16) {
     let Some(sibling) = node.sibling() else { return };
     loop {
-        let Some(peer) = sibling.placement.read().peer(index).cloned() else { return };
+        let Some(peer) = sibling.placement.read().peer(index).cloned() else {
+            return;
+        };
         if report_once(sibling, &peer).await.is_some() {
             tracing::info!(relief = %peer.name, "all that it holds is known");
             return;
@@ -314,7 +350,14 @@ async fn report_once(sibling: &Sibling, peer: &Peer) -> Option<()> {
                 encode_arg_u64(&mut out, held.version);
                 encode_arg_u64(&mut out, held.copy);
             }
-            sibling.relay.call_encoded(out, 1).await.ok()?.first()?.is_ok().then_some(())?;
+            sibling
+                .relay
+                .call_encoded(out, 1)
+                .await
+                .ok()?
+                .first()?
+                .is_ok()
+                .then_some(())?;
         }
         if next == "0" {
             break;
@@ -342,7 +385,9 @@ pub struct Held {
 pub fn keys_page(reply: &Reply) -> Option<(String, Vec<Held>)> {
     let Reply::Array(parts) = reply else { return None };
     let cursor = String::from_utf8(parts.first()?.as_bytes()?.to_vec()).ok()?;
-    let Reply::Array(flat) = parts.get(1)? else { return None };
+    let Reply::Array(flat) = parts.get(1)? else {
+        return None;
+    };
     let held = |[db, key, version, copy, _pttl]: &[Reply; 5]| {
         Some(Held {
             db: u8::try_from(db.as_int()?).ok()?,
@@ -351,7 +396,12 @@ pub fn keys_page(reply: &Reply) -> Option<(String, Vec<Held>)> {
             copy: copy.as_u64()?,
         })
     };
-    let items = flat.as_chunks::<5>().0.iter().map(held).collect::<Option<Vec<_>>>()?;
+    let items = flat
+        .as_chunks::<5>()
+        .0
+        .iter()
+        .map(held)
+        .collect::<Option<Vec<_>>>()?;
     Some((cursor, items))
 }
 
@@ -365,7 +415,9 @@ pub async fn copy(node: Arc<Node>, parcel: Parcel) -> Result<(u16, u64), Refusal
         )
     };
     let sibling = node.sibling().ok_or_else(nobody)?;
-    let peer = sibling.target(Tier::Expansion, slot_of(&parcel.key)).ok_or_else(nobody)?;
+    let peer = sibling
+        .target(Tier::Expansion, slot_of(&parcel.key))
+        .ok_or_else(nobody)?;
     let mut out = wire::batch_head("GS.PUT", &[], 1, wire::PUT_WORDS);
     parcel.encode(&mut out);
     let replies = peer.link.call_encoded(out, 1).await.map_err(|_| nobody())?;
@@ -379,14 +431,29 @@ pub async fn copy(node: Arc<Node>, parcel: Parcel) -> Result<(u16, u64), Refusal
 /// now, 0 nobody reads this copy any more, -1 it stays where it is.
 pub async fn pass_along(node: &Arc<Node>, from: &str, loads: Vec<(Parcel, u64)>) -> Vec<i64> {
     let mut answers = vec![-1; loads.len()];
-    let Some(sibling) = node.sibling() else { return answers };
-    let from = sibling.placement.read().peers.iter().find(|p| p.name == from).map(|p| p.index);
+    let Some(sibling) = node.sibling() else {
+        return answers;
+    };
+    let from = sibling
+        .placement
+        .read()
+        .peers
+        .iter()
+        .find(|p| p.name == from)
+        .map(|p| p.index);
     let Some(from) = from else { return answers };
     let mut groups: std::collections::HashMap<u16, (Arc<Peer>, Vec<usize>)> = Default::default();
     for (i, (parcel, _)) in loads.iter().enumerate() {
         let placement = sibling.placement.read();
-        if let Some(peer) = placement.owner(Tier::Aging, slot_of(&parcel.key)).filter(|peer| peer.is_up()) {
-            groups.entry(peer.index).or_insert_with(|| (peer.clone(), Vec::new())).1.push(i);
+        if let Some(peer) = placement
+            .owner(Tier::Aging, slot_of(&parcel.key))
+            .filter(|peer| peer.is_up())
+        {
+            groups
+                .entry(peer.index)
+                .or_insert_with(|| (peer.clone(), Vec::new()))
+                .1
+                .push(i);
         }
     }
     for (peer, group) in groups.into_values() {
@@ -400,8 +467,12 @@ pub async fn pass_along(node: &Arc<Node>, from: &str, loads: Vec<(Parcel, u64)>)
             demote::doubt(node, sibling, &peer).await;
             continue;
         };
-        let taken: Vec<(usize, i64)> =
-            group.iter().copied().zip(copies).filter(|(_, copy)| *copy > 0).collect();
+        let taken: Vec<(usize, i64)> = group
+            .iter()
+            .copied()
+            .zip(copies)
+            .filter(|(_, copy)| *copy > 0)
+            .collect();
         let words = [from.to_string(), peer.index.to_string()];
         let before = [words[0].as_bytes(), words[1].as_bytes()];
         let mut out = wire::batch_head("GS.RELOCATE", &before, taken.len(), wire::RELOCATE_WORDS);
@@ -474,7 +545,9 @@ async fn greet(node: Arc<Node>) {
                     let joined: Vec<u16> = sibling.placement.read().peers.iter().map(|p| p.index).collect();
                     sibling.audits.lock().extend(joined);
                     if node.cache.section().retired() {
-                        tracing::error!("the relay has a new section; this sibling stops so that its successor attaches to it");
+                        tracing::error!(
+                            "the relay has a new section; this sibling stops so that its successor attaches to it"
+                        );
                         // A closed channel means that the node is stopping already.
                         let _ = node.stop.send(true);
                         return;
@@ -495,7 +568,10 @@ async fn watch(node: &Node, sibling: &Sibling) {
     let silent_ms = 5 * node.settings.heartbeat.as_millis() as u64;
     let peers = sibling.placement.read().peers.clone();
     for peer in peers {
-        let heard = node.now_ms().saturating_sub(peer.heard_ms.load(Ordering::Acquire)) < silent_ms;
+        let heard = node
+            .now_ms()
+            .saturating_sub(peer.heard_ms.load(Ordering::Acquire))
+            < silent_ms;
         if peer.told_up.swap(heard, Ordering::AcqRel) == heard {
             continue;
         }
