@@ -5,6 +5,7 @@ use crate::wire::{Value, Wire, encode};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 /// How many commands are on the way at once when a test reads or writes many keys.
 const BATCH: usize = 500;
@@ -109,9 +110,10 @@ impl Load {
     /// Reads every session of a range back and checks bytes and remaining life; panics with the first
     /// few that are not as they were written.
     ///
-    /// `aged_s` bounds how long ago the writing began: the remaining life must lie between
-    /// `ttl_s - aged_s` and `ttl_s`.
+    /// `aged_s` bounds how long before this call the writing began: the remaining life must lie between
+    /// `ttl_s - aged_s`, less what passes during the call, and `ttl_s`.
     pub fn check(&self, wire: &mut Wire, range: std::ops::Range<usize>, aged_s: u64) {
+        let began = Instant::now();
         let mut wrong = Vec::new();
         let total = range.len();
         let all: Vec<usize> = range.collect();
@@ -132,7 +134,7 @@ impl Load {
                     continue;
                 };
                 let most = self.ttl_s as i64 * 1000;
-                let least = self.ttl_s.saturating_sub(aged_s) as i64 * 1000;
+                let least = most - aged_s as i64 * 1000 - began.elapsed().as_millis() as i64;
                 if left < least || left > most {
                     wrong.push(format!("{} has {left} ms left, not {least}..={most}", key(*n)));
                 }
