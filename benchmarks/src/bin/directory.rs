@@ -5,6 +5,9 @@
 //!
 //! `cargo run --release -p benchmarks --bin directory -- 10000000`
 
+// A benchmark measures time.
+#![allow(clippy::disallowed_methods)]
+
 use gs_client::cache::KeyId;
 use gs_server::core::directory::Directory;
 use std::time::Instant;

@@ -132,7 +132,7 @@ fn info(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
         ("aged", aged),
         ("aged_after_ms", aged_after),
         ("oldest_ms", oldest),
-        ("mean_ms", if objects == 0 { 0 } else { sum * 1_000 / objects }),
+        ("mean_ms", (sum * 1_000).checked_div(objects).unwrap_or(0)),
         ("least_remaining_ms", if dying == u64::MAX { 0 } else { dying }),
         (
             "occupancy_pct",

@@ -178,7 +178,7 @@ fn moved(node: &Node, db: u8, at: Cursor, count: usize, keys: &mut Keys) -> Opti
                     keys.push(moved.key);
                 }
             }
-            (next < newest).then(|| Cursor {
+            (next < newest).then_some(Cursor {
                 moves: next & ((1 << MOVES_BITS) - 1),
                 ..at
             })

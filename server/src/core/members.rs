@@ -162,11 +162,9 @@ impl Members {
             .members
             .iter_mut()
             .find(|m| m.name == name && m.incarnation == incarnation);
-        if let Some(member) = known {
-            if member.state != State::Lost {
-                (member.state, member.addr, member.tier) = (State::Up, addr.to_string(), tier);
-                return Ok((member.index, None));
-            }
+        if let Some(member) = known.filter(|member| member.state != State::Lost) {
+            (member.state, member.addr, member.tier) = (State::Up, addr.to_string(), tier);
+            return Ok((member.index, None));
         }
         let mut lost = None;
         for member in saved
@@ -210,10 +208,10 @@ impl Members {
         };
         let before = member.state;
         f(member);
-        if member.state != before {
-            if let Err(e) = self.save(&saved) {
-                tracing::error!(error = %e, "the list of members cannot be saved");
-            }
+        if member.state != before
+            && let Err(e) = self.save(&saved)
+        {
+            tracing::error!(error = %e, "the list of members cannot be saved");
         }
         true
     }

@@ -17,7 +17,6 @@ use gs_resp::{Code, Refusal, Reply};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 /// How often a key is looked for again when it moved meanwhile.
 const ATTEMPTS: usize = 16;
@@ -25,7 +24,7 @@ const ATTEMPTS: usize = 16;
 /// How long one command has waited so far.
 #[derive(Default)]
 pub struct Waited {
-    room_until: Option<Instant>,
+    room_until_ms: Option<u64>,
 }
 
 /// What a look-up downstream found.
@@ -77,8 +76,10 @@ pub async fn clear_the_way(
 
 /// Waits until the demoter made room, at most `full_wait` for one command.
 async fn wait_for_room(node: &Arc<Node>, waited: &mut Waited) -> Result<(), Refusal> {
-    let now = Instant::now();
-    let until = *waited.room_until.get_or_insert(now + node.settings.full_wait);
+    let now_ms = node.now_ms();
+    let until_ms = *waited
+        .room_until_ms
+        .get_or_insert(now_ms + node.settings.full_wait.as_millis() as u64);
     if node.drops_when_full() {
         if crate::roles::relay::drop_some(node) > 0 {
             return Ok(());
@@ -101,14 +102,13 @@ async fn wait_for_room(node: &Arc<Node>, waited: &mut Waited) -> Result<(), Refu
             ),
         )
     };
-    if now >= until {
+    if now_ms >= until_ms {
         return Err(refusal());
     }
     // Room is freed in batches and taken by many: look again soon even if this waiter was not the one woken.
-    let step = (now + Duration::from_millis(2)).min(until);
     tokio::select! {
         () = node.room.notified() => {}
-        () = tokio::time::sleep_until(step) => {}
+        () = tokio::time::sleep(Duration::from_millis(2)) => {}
     }
     Ok(())
 }

@@ -213,7 +213,8 @@ async fn send(
     let mut groups: HashMap<u16, (Arc<Peer>, Vec<Load>)> = HashMap::new();
     let (mut key, mut value) = (Vec::new(), Vec::new());
     for victim in victims {
-        (key.clear(), value.clear());
+        key.clear();
+        value.clear();
         let Some(meta) = node.cache.section().copy_victim(&victim.at, &mut key, &mut value) else {
             continue;
         };
@@ -483,7 +484,8 @@ async fn pass_batch(node: &Node, victims: Vec<Victim>) -> bool {
     let (mut key, mut value) = (Vec::new(), Vec::new());
     let mut loads = Vec::new();
     for victim in victims {
-        (key.clear(), value.clear());
+        key.clear();
+        value.clear();
         if let Some(meta) = node.cache.section().copy_victim(&victim.at, &mut key, &mut value) {
             loads.push(Load {
                 at: meta.at,

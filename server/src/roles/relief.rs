@@ -207,7 +207,8 @@ fn make_room(node: &Node, relief: &Relief, bucket: Option<&gs_client::cache::Key
     let (mut key, mut value) = (Vec::new(), Vec::new());
     let mut freed = 0;
     for victim in &victims {
-        (key.clear(), value.clear());
+        key.clear();
+        value.clear();
         let meta = node.cache.section().copy_victim(&victim.at, &mut key, &mut value);
         match (node.cache.section().release(&victim.at), meta) {
             (Release::Freed, Some(meta)) => {
