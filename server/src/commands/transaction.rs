@@ -134,6 +134,12 @@ impl<'a> Step<'a> {
         self.row.spec.flags.contains(Flags::WRITE)
     }
 
+    /// True for a change that stores something: what only destroys must pass through a full section.
+    fn stores(&self) -> bool {
+        let shortens = ["expire", "expireat", "getex", "persist", "pexpire", "pexpireat"];
+        self.row.spec.flags.contains(Flags::DENYOOM) || shortens.contains(&self.row.spec.name)
+    }
+
     /// A flush takes every stripe itself.
     fn flushes(&self) -> bool {
         matches!(self.row.spec.name, "flushall" | "flushdb")
@@ -166,6 +172,9 @@ fn run_all(ctx: &mut Ctx<'_>, multi: &Multi) -> Outcome {
     let mut order = hold(ctx, &ids);
     // Between the look and the locks a key may have moved down again.
     require(ctx, &steps)?;
+    if !has_room(ctx, &steps) {
+        return Err(Stop::Full);
+    }
 
     let mark = ctx.out.len();
     ctx.reply().array(steps.len());
@@ -208,6 +217,32 @@ fn run_all(ctx: &mut Ctx<'_>, multi: &Multi) -> Outcome {
     }
     drop(order);
     Ok(if close { Reply::Close } else { Reply::Done })
+}
+
+/// Blocks that a transaction leaves to the writers beside it.
+const SPARE_BLOCKS: u64 = 64;
+
+/// Whether all changes of a transaction should find room: one that runs out of it half way cannot be undone,
+/// one that has not begun can wait. A single store needs no such care.
+fn has_room(ctx: &Ctx<'_>, steps: &[Step<'_>]) -> bool {
+    if steps.iter().filter(|step| step.stores()).count() < 2 {
+        return true;
+    }
+    let (section, now_ms) = (ctx.node.cache.section(), ctx.node.now_ms());
+    let blocks = |key_len, value_len| u64::from(section.geometry().record_blocks(key_len, value_len));
+    // What a step brings along, and each of its keys as it is: APPEND and EXPIRE store the value anew.
+    let old = |db, key: &[u8]| {
+        let found = section.peek(&ctx.node.id(db, key), key, now_ms);
+        found.map_or(0, |meta| blocks(key.len(), meta.value_len as usize))
+    };
+    let needed: u64 = steps
+        .iter()
+        .filter(|step| step.changes())
+        .map(|step| {
+            blocks(0, step.args.payload_bytes()) + step.keys().map(|key| old(step.db, key)).sum::<u64>()
+        })
+        .sum();
+    section.free_blocks() >= needed + SPARE_BLOCKS
 }
 
 fn hold<'n>(ctx: &mut Ctx<'n>, ids: &[KeyId]) -> Vec<MutexGuard<'n, ()>> {
