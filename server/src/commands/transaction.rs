@@ -237,7 +237,7 @@ fn has_room(ctx: &Ctx<'_>, steps: &[Step<'_>]) -> bool {
     };
     let needed: u64 = steps
         .iter()
-        .filter(|step| step.changes())
+        .filter(|step| step.stores())
         .map(|step| {
             blocks(0, step.args.payload_bytes()) + step.keys().map(|key| old(step.db, key)).sum::<u64>()
         })
