@@ -62,9 +62,9 @@ const WANTED: &[Wanted] = &[
     },
 ];
 
-/// Deadlines further away than this (500 years) are equal: Redis keeps 63 bits of milliseconds, a gs record
-/// 44, and sets what lies beyond them to its furthest.
-pub(crate) const DEADLINE_MS_FAR: i64 = 500 * 365 * 86_400_000;
+/// Deadlines further away than this (60 years) are equal: Redis keeps 63 bits of milliseconds, a record of
+/// gs 41, and what lies beyond them is set to the furthest, 69 years.
+pub(crate) const DEADLINE_MS_FAR: i64 = 60 * 365 * 86_400_000;
 
 /// True if the difference between the two answers is a wanted one.
 pub(crate) fn differs(call: &Call, theirs: &Answer, mine: &Answer) -> bool {
