@@ -107,11 +107,7 @@ fn main() -> anyhow::Result<()> {
     let relay = RelayConfig {
         relays: cli.relays,
         password: cli.password,
-        tls: cli.ca.map(|ca| TlsFiles {
-            ca,
-            cert: None,
-            key: None,
-        }),
+        tls: cli.ca.map(|ca| TlsFiles { ca, cert: None, key: None }),
         lease: Duration::from_millis(cli.lease_ms),
         partition: match cli.stale_ms {
             0 => PartitionPolicy::Closed,
@@ -123,16 +119,8 @@ fn main() -> anyhow::Result<()> {
     let words = match cli.command {
         None => return interactive(&sessions),
         Some(Command::Watch) => return watch(&sessions),
-        Some(Command::Set {
-            key,
-            value,
-            ttl: None,
-        }) => vec!["set".into(), key, value],
-        Some(Command::Set {
-            key,
-            value,
-            ttl: Some(ttl),
-        }) => vec!["set".into(), key, value, ttl.to_string()],
+        Some(Command::Set { key, value, ttl: None }) => vec!["set".into(), key, value],
+        Some(Command::Set { key, value, ttl: Some(ttl) }) => vec!["set".into(), key, value, ttl.to_string()],
         Some(Command::Get { key }) => vec!["get".into(), key],
         Some(Command::Delete { key }) => vec!["del".into(), key],
         Some(Command::Touch { key, seconds }) => vec!["touch".into(), key, seconds.to_string()],
@@ -169,9 +157,7 @@ fn run(sessions: &Sessions, words: &[&str]) -> String {
     let result = match words {
         ["set", key, value] => sessions.set(key.as_bytes(), value.as_bytes(), None).map(stored),
         ["set", key, value, "--ttl", ttl] | ["set", key, value, ttl] => match seconds(ttl) {
-            Some(ttl) => sessions
-                .set(key.as_bytes(), value.as_bytes(), Some(ttl))
-                .map(stored),
+            Some(ttl) => sessions.set(key.as_bytes(), value.as_bytes(), Some(ttl)).map(stored),
             None => return bad_number(ttl),
         },
         ["setv", key, value, version] => match version.parse() {
@@ -180,21 +166,19 @@ fn run(sessions: &Sessions, words: &[&str]) -> String {
                 .map(|version| version.map_or_else(|| "NIL relay version-differs".into(), stored)),
             Err(_) => return bad_number(version),
         },
-        ["get", key] => sessions
-            .get(key.as_bytes())
-            .map(|s| s.map_or_else(|| "NIL relay".into(), |s| shown(&s))),
-        ["getlocal", key] => Ok(sessions
-            .get_local(key.as_bytes())
-            .map_or_else(|| "NIL local".into(), |s| shown(&s))),
+        ["get", key] => {
+            sessions.get(key.as_bytes()).map(|s| s.map_or_else(|| "NIL relay".into(), |s| shown(&s)))
+        }
+        ["getlocal", key] => {
+            Ok(sessions.get_local(key.as_bytes()).map_or_else(|| "NIL local".into(), |s| shown(&s)))
+        }
         ["del" | "delete", key] => sessions.delete(key.as_bytes()).map(counted),
         ["delsync", key] => sessions.delete_everywhere(key.as_bytes()).map(counted),
         ["touch", key, ttl] => match seconds(ttl) {
             Some(ttl) => sessions.touch(key.as_bytes(), ttl).map(counted),
             None => return bad_number(ttl),
         },
-        ["hashset", key, value] => sessions
-            .hash_set(key.as_bytes(), value.as_bytes(), None)
-            .map(stored),
+        ["hashset", key, value] => sessions.hash_set(key.as_bytes(), value.as_bytes(), None).map(stored),
         ["check", key, value] => sessions
             .check_hash(key.as_bytes(), value.as_bytes())
             .map(|same| same.map_or_else(|| "NIL relay".into(), |same| format!("OK {}", u8::from(same)))),
@@ -237,9 +221,7 @@ fn shown(session: &Session) -> String {
         Source::Stale => "stale",
     };
     let value = String::from_utf8_lossy(&session.value);
-    let life = session
-        .remaining_ms
-        .map_or_else(|| "-1".into(), |ms| ms.to_string());
+    let life = session.remaining_ms.map_or_else(|| "-1".into(), |ms| ms.to_string());
     format!("VALUE {value} {source} version={} pttl={life}", session.version)
 }
 

@@ -88,20 +88,12 @@ async fn act(shard: &Shard, epoch: u16) {
     loop {
         match follower.follow().await {
             Ended::Superseded => {
-                tracing::info!(
-                    relay = shard.link.addr(),
-                    epoch,
-                    "another process is the agent now"
-                );
+                tracing::info!(relay = shard.link.addr(), epoch, "another process is the agent now");
                 return;
             }
             Ended::Broken { reason, renewed } => {
                 tracing::warn!(relay = shard.link.addr(), "the stream broke: {reason}");
-                pause_ms = if renewed {
-                    RETRY_MS.0
-                } else {
-                    (pause_ms * 2).min(RETRY_MS.1)
-                };
+                pause_ms = if renewed { RETRY_MS.0 } else { (pause_ms * 2).min(RETRY_MS.1) };
             }
         }
         tokio::time::sleep(Duration::from_millis(rand::random_range(pause_ms / 2..=pause_ms))).await;

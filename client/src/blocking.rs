@@ -33,11 +33,7 @@ impl Sessions {
             .map_err(SessionError::Runtime)?;
         let manager = runtime.block_on(SessionCacheManager::open(lru, relay))?;
         let handle = runtime.handle().clone();
-        Ok(Sessions {
-            manager,
-            handle,
-            runtime: Some(runtime),
-        })
+        Ok(Sessions { manager, handle, runtime: Some(runtime) })
     }
 
     /// The manager, for calls that need no waiting.
@@ -111,18 +107,13 @@ impl Sessions {
 
     /// See [`SessionCacheManager::subscribe`]; an iterator that waits for each message.
     pub fn subscribe(&self, topic: &str) -> Messages<'_> {
-        Messages {
-            topics: self.wait(self.manager.subscribe(topic)),
-            sessions: self,
-        }
+        Messages { topics: self.wait(self.manager.subscribe(topic)), sessions: self }
     }
 
     /// See [`SessionCacheManager::ready`]; false when it took longer than `limit`.
     pub fn ready_within(&self, limit: Duration) -> Result<bool, SessionError> {
         self.wait(async {
-            tokio::time::timeout(limit, self.manager.ready())
-                .await
-                .map_or(Ok(false), |r| r.map(|()| true))
+            tokio::time::timeout(limit, self.manager.ready()).await.map_or(Ok(false), |r| r.map(|()| true))
         })
     }
 

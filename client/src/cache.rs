@@ -59,11 +59,7 @@ impl Cache {
 
     /// A second attachment to a cache in private memory, with a process slot of its own: a sibling inside its relay.
     pub fn attach_inside(&self) -> Result<Cache, OpenError> {
-        Ok(Cache::over(
-            self.section.attach_heap()?,
-            self.clock.clone(),
-            self.policy(),
-        ))
+        Ok(Cache::over(self.section.attach_heap()?, self.clock.clone(), self.policy()))
     }
 
     /// Puts a cache together from a section that was opened elsewhere.
@@ -126,11 +122,7 @@ impl Cache {
     /// [`Cutoff`] is moved by.
     pub fn demote_at_most(&self, probes: u32, wanted: u32, victims: &mut Vec<Victim>) -> Swept {
         let (policy, pressure) = (self.policy(), self.pressure());
-        let mut swept = Swept {
-            seen: 0,
-            taken: 0,
-            wanted,
-        };
+        let mut swept = Swept { seen: 0, taken: 0, wanted };
         let mut decide = |view: &View| {
             if swept.taken >= wanted {
                 return Verdict::Keep;
@@ -153,8 +145,7 @@ impl Cache {
                 }
             }
         };
-        self.section
-            .sweep(probes, self.clock.now_ms(), &mut decide, victims);
+        self.section.sweep(probes, self.clock.now_ms(), &mut decide, victims);
         swept
     }
 }

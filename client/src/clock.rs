@@ -114,16 +114,12 @@ impl Coarse {
     fn read_offset(&self) {
         let mono = nanos(clock_gettime(ClockId::Monotonic));
         let boot = nanos(clock_gettime(ClockId::Boottime));
-        let (mono_coarse, wall_coarse) = (
-            nanos(clock_gettime(ClockId::MonotonicCoarse)),
-            nanos(clock_gettime(ClockId::RealtimeCoarse)),
-        );
+        let (mono_coarse, wall_coarse) =
+            (nanos(clock_gettime(ClockId::MonotonicCoarse)), nanos(clock_gettime(ClockId::RealtimeCoarse)));
         // Boot was read after mono: an offset that is some nanoseconds too large makes leases end earlier.
         self.boot_offset_ns.store(boot - mono, Ordering::Relaxed);
-        self.stale_after_ns
-            .store(mono + OFFSET_AGE_MAX_NS, Ordering::Relaxed);
-        self.wall_offset_ns
-            .store(wall_coarse - mono_coarse, Ordering::Release);
+        self.stale_after_ns.store(mono + OFFSET_AGE_MAX_NS, Ordering::Relaxed);
+        self.wall_offset_ns.store(wall_coarse - mono_coarse, Ordering::Release);
     }
 }
 
@@ -162,9 +158,7 @@ mod tests {
     fn a_jump_of_the_wall_offset_makes_the_boot_offset_be_read_again() {
         let clock = Clock::real();
         let right = clock.now_coarse_ms();
-        let Source::Real(coarse) = &clock.0 else {
-            unreachable!("a real clock")
-        };
+        let Source::Real(coarse) = &clock.0 else { unreachable!("a real clock") };
         // As after a suspend of ten seconds: the remembered offsets are both ten seconds short.
         coarse.boot_offset_ns.fetch_sub(10_000_000_000, Ordering::SeqCst);
         coarse.wall_offset_ns.fetch_sub(10_000_000_000, Ordering::SeqCst);

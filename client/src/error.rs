@@ -52,10 +52,7 @@ pub enum SessionError {
 
 impl From<LinkError> for SessionError {
     fn from(error: LinkError) -> Self {
-        SessionError::Unavailable {
-            maybe_done: !error.not_sent(),
-            reason: error.to_string(),
-        }
+        SessionError::Unavailable { maybe_done: !error.not_sent(), reason: error.to_string() }
     }
 }
 
@@ -68,10 +65,9 @@ pub(crate) fn refusal(reply: Reply) -> Result<Reply, SessionError> {
     Err(match text.split(' ').next().unwrap_or_default() {
         "GONE" => SessionError::Gone(text),
         "WRONGTYPE" => SessionError::Hashed,
-        "UNAVAILABLE" | "LOADING" | "TRYAGAIN" | "BUSY" | "MASTERDOWN" => SessionError::Unavailable {
-            reason: text,
-            maybe_done: false,
-        },
+        "UNAVAILABLE" | "LOADING" | "TRYAGAIN" | "BUSY" | "MASTERDOWN" => {
+            SessionError::Unavailable { reason: text, maybe_done: false }
+        }
         _ => SessionError::Refused(text),
     })
 }

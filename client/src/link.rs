@@ -229,9 +229,7 @@ impl Link {
             limit,
             _place: place,
         };
-        self.calls
-            .send(ToTask::Call(call))
-            .map_err(|_| LinkError::Closed)?;
+        self.calls.send(ToTask::Call(call)).map_err(|_| LinkError::Closed)?;
         Ok(async move {
             match tokio::time::timeout(limit, answered).await {
                 Ok(Ok(result)) => result,
@@ -248,12 +246,7 @@ impl Link {
 
     /// Waits until the connection stands; for ever, if it never does.
     pub async fn up(&self) -> Result<(), LinkError> {
-        self.up
-            .clone()
-            .wait_for(|up| *up)
-            .await
-            .map(drop)
-            .map_err(|_| LinkError::Closed)
+        self.up.clone().wait_for(|up| *up).await.map(drop).map_err(|_| LinkError::Closed)
     }
 
     /// Waits until the connection is gone; at once if there is none.
@@ -293,9 +286,6 @@ impl Link {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link")
-            .field("addr", &self.addr())
-            .field("up", &self.is_up())
-            .finish_non_exhaustive()
+        f.debug_struct("Link").field("addr", &self.addr()).field("up", &self.is_up()).finish_non_exhaustive()
     }
 }

@@ -103,9 +103,7 @@ impl SessionCacheManager {
     pub async fn open(lru: LruConfig, relay: RelayConfig) -> Result<SessionCacheManager, SessionError> {
         let mut shards = Vec::new();
         for link in relay.links()? {
-            shards.push(Arc::new(
-                Shard::open(&lru, link, relay.lease, relay.heartbeat).await?,
-            ));
+            shards.push(Arc::new(Shard::open(&lru, link, relay.lease, relay.heartbeat).await?));
         }
         let inner = Arc::new_cyclic(|inner| Inner {
             _background: agent::start(&shards, inner.clone()),
@@ -232,12 +230,7 @@ impl SessionCacheManager {
     /// relay. At most once: what is published while a connection is down is missed, and the stream says so.
     pub async fn subscribe(&self, topic: &str) -> Topics {
         let topic = format!("{}/{topic}", self.inner.relay.auth_path);
-        let peers = self
-            .inner
-            .shards
-            .iter()
-            .map(|shard| shard.link_config.clone())
-            .collect();
+        let peers = self.inner.shards.iter().map(|shard| shard.link_config.clone()).collect();
         Topics::open(peers, &[topic]).await
     }
 
@@ -254,17 +247,8 @@ impl SessionCacheManager {
 
     /// Counters and state.
     pub fn stats(&self) -> SessionStats {
-        let mut stats = SessionStats {
-            leased: true,
-            connected: true,
-            ..SessionStats::default()
-        };
-        stats.hits = self
-            .inner
-            .hits
-            .iter()
-            .map(|stripe| stripe.0.load(Ordering::Relaxed) as u64)
-            .sum();
+        let mut stats = SessionStats { leased: true, connected: true, ..SessionStats::default() };
+        stats.hits = self.inner.hits.iter().map(|stripe| stripe.0.load(Ordering::Relaxed) as u64).sum();
         for shard in &self.inner.shards {
             let counters = &shard.counters;
             stats.misses += counters.misses.load(Ordering::Relaxed);

@@ -54,9 +54,9 @@ pub fn client_config(
         .map_err(refused)?
         .with_root_certificates(roots(ca)?);
     let config = match (cert, key) {
-        (Some(cert), Some(key)) => builder
-            .with_client_auth_cert(certificates(cert)?, private_key(key)?)
-            .map_err(refused)?,
+        (Some(cert), Some(key)) => {
+            builder.with_client_auth_cert(certificates(cert)?, private_key(key)?).map_err(refused)?
+        }
         (None, None) => builder.with_no_client_auth(),
         _ => return Err(TlsError::HalfPair),
     };
@@ -85,9 +85,7 @@ pub fn server_config(
             builder.with_client_cert_verifier(verifier.build().map_err(|e| TlsError::Refused(e.to_string()))?)
         }
     };
-    let config = builder
-        .with_single_cert(certificates(cert)?, private_key(key)?)
-        .map_err(refused)?;
+    let config = builder.with_single_cert(certificates(cert)?, private_key(key)?).map_err(refused)?;
     Ok(Arc::new(config))
 }
 
@@ -105,14 +103,10 @@ fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let bad = |e: rustls_pki_types::pem::Error| pem_error("certificates", path, &e);
-    let list = CertificateDer::pem_file_iter(path)
-        .map_err(bad)?
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(bad)?;
+    let list =
+        CertificateDer::pem_file_iter(path).map_err(bad)?.collect::<Result<Vec<_>, _>>().map_err(bad)?;
     if list.is_empty() {
-        return Err(TlsError::NoCertificate {
-            path: path.to_owned(),
-        });
+        return Err(TlsError::NoCertificate { path: path.to_owned() });
     }
     Ok(list)
 }
@@ -122,11 +116,7 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 }
 
 fn pem_error(what: &'static str, path: &Path, error: &rustls_pki_types::pem::Error) -> TlsError {
-    TlsError::Pem {
-        what,
-        path: path.to_owned(),
-        reason: error.to_string(),
-    }
+    TlsError::Pem { what, path: path.to_owned(), reason: error.to_string() }
 }
 
 fn refused(error: rustls::Error) -> TlsError {
@@ -156,9 +146,6 @@ mod tests {
     #[test]
     fn checking_clients_needs_a_ca() {
         let any = Path::new("/nonexistent");
-        assert!(matches!(
-            server_config(any, any, None, ClientAuth::Required),
-            Err(TlsError::NoClientCa)
-        ));
+        assert!(matches!(server_config(any, any, None, ClientAuth::Required), Err(TlsError::NoClientCa)));
     }
 }

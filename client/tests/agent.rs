@@ -19,10 +19,7 @@ async fn the_agent_applies_what_other_machines_do() {
     let sessions = host.open(&relay).await;
     sessions.set(b"k", b"old", None).await.unwrap();
     relay.set(b"k", b"new");
-    until("the new value is here", || {
-        sessions.get_local(b"k").is_some_and(|s| s.value == b"new")
-    })
-    .await;
+    until("the new value is here", || sessions.get_local(b"k").is_some_and(|s| s.value == b"new")).await;
     relay.delete(b"k");
     until("the deletion is here", || sessions.get_local(b"k").is_none()).await;
     assert_eq!(sessions.get(b"k").await.unwrap(), None);
@@ -43,10 +40,7 @@ async fn a_put_that_is_still_in_the_stream_does_not_undo_a_deletion() {
     until("the put is applied", || sessions.stats().events == applied + 1).await;
     assert_eq!(sessions.get_local(b"k"), None);
     relay.let_stream_on_to(u64::MAX);
-    until("the deletion is applied", || {
-        sessions.stats().events == applied + 2
-    })
-    .await;
+    until("the deletion is applied", || sessions.stats().events == applied + 2).await;
     assert_eq!(sessions.get_local(b"k"), None);
 }
 
@@ -113,10 +107,7 @@ async fn a_stale_path_is_served_a_while_longer() {
     let page = sessions.get(b"page:1").await.unwrap().unwrap();
     assert_eq!((&page.value[..], page.source), (&b"text"[..], Source::Stale));
     assert!(is_unavailable(sessions.get(b"sess:1").await));
-    assert!(
-        is_unavailable(sessions.get(b"page:unknown").await),
-        "unknown is not absent"
-    );
+    assert!(is_unavailable(sessions.get(b"page:unknown").await), "unknown is not absent");
     assert_eq!(sessions.stats().stale, 1);
 }
 
@@ -136,10 +127,7 @@ async fn a_gap_flushes_the_section() {
         }
         let gaps = sessions.stats().gaps;
         relay.come_back();
-        until("the gap was noticed", || {
-            sessions.stats().gaps > gaps && sessions.stats().leased
-        })
-        .await;
+        until("the gap was noticed", || sessions.stats().gaps > gaps && sessions.stats().leased).await;
         assert_eq!(sessions.get_local(b"k"), None);
         assert_eq!(sessions.get(b"k").await.unwrap(), None);
     }
@@ -150,16 +138,11 @@ async fn a_gap_flushes_the_section() {
 async fn another_process_takes_over_from_a_dead_agent() {
     let (relay, host) = (FakeRelay::start(), Host::new());
     let agent = host.open(&relay).await;
-    let standby = SessionCacheManager::open(host.lru(false), config(&relay))
-        .await
-        .unwrap();
+    let standby = SessionCacheManager::open(host.lru(false), config(&relay)).await.unwrap();
     agent.set(b"k", b"v", None).await.unwrap();
     assert_eq!((agent.stats().terms, standby.stats().terms), (1, 0));
     drop(agent);
-    until("the standby is the agent", || {
-        standby.stats().terms == 1 && standby.stats().leased
-    })
-    .await;
+    until("the standby is the agent", || standby.stats().terms == 1 && standby.stats().leased).await;
     relay.delete(b"k");
     until("the deletion is here", || standby.get_local(b"k").is_none()).await;
     assert_eq!(standby.stats().gaps, 0, "it went on where the other had stopped");

@@ -79,9 +79,7 @@ fn echoed(text: &str) -> Result<Reply, LinkError> {
 }
 
 async fn within<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), work)
-        .await
-        .expect("done in time")
+    tokio::time::timeout(Duration::from_secs(20), work).await.expect("done in time")
 }
 
 /// Replies have no names: if order were lost, one caller would get another's session.
@@ -94,8 +92,7 @@ async fn a_thousand_callers_get_their_own_replies() {
         tokio::spawn(async move {
             let text = format!("caller-{n}");
             assert_eq!(
-                link.call_within(&[b"ECHO", text.as_bytes()], Duration::from_secs(10))
-                    .await,
+                link.call_within(&[b"ECHO", text.as_bytes()], Duration::from_secs(10)).await,
                 echoed(&text)
             );
         })
@@ -144,10 +141,7 @@ async fn calls_fail_fast_while_the_peer_is_away() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap().to_string();
     drop(listener);
-    let link = Link::open(LinkConfig {
-        reconnect_max: Duration::from_secs(60),
-        ..config(&addr)
-    });
+    let link = Link::open(LinkConfig { reconnect_max: Duration::from_secs(60), ..config(&addr) });
     assert_eq!(within(link.call(&[b"ECHO", b"x"])).await, Err(LinkError::Down));
     assert!(link.last_error().is_some() && !link.is_up());
     // And comes back by itself once the peer does.
@@ -168,10 +162,7 @@ async fn a_late_reply_does_not_shift_the_others() {
     let link = Link::open(config(&addr));
     within(link.up()).await.unwrap();
     let limit = Duration::from_millis(20);
-    assert_eq!(
-        within(link.call_within(&[b"SLEEP", b"150"], limit)).await,
-        Err(LinkError::Timeout)
-    );
+    assert_eq!(within(link.call_within(&[b"SLEEP", b"150"], limit)).await, Err(LinkError::Timeout));
     assert_eq!(within(link.call(&[b"ECHO", b"mine"])).await, echoed("mine"));
     assert_eq!(accepted.load(Ordering::SeqCst), 1, "the connection was kept");
 }
@@ -195,16 +186,10 @@ async fn a_silent_peer_is_given_up() {
 #[tokio::test]
 async fn an_oversize_reply_breaks_the_connection_only() {
     let (addr, _) = peer().await;
-    let link = Link::open(LinkConfig {
-        reply_bytes_max: 100_000,
-        ..config(&addr)
-    });
+    let link = Link::open(LinkConfig { reply_bytes_max: 100_000, ..config(&addr) });
     let fits = within(link.call(&[b"BIG", b"90000"])).await.unwrap();
     assert_eq!(fits.as_bytes().unwrap().len(), 90_000);
-    assert_eq!(
-        within(link.call(&[b"BIG", b"200000"])).await,
-        Err(LinkError::Lost)
-    );
+    assert_eq!(within(link.call(&[b"BIG", b"200000"])).await, Err(LinkError::Lost));
     within(link.up()).await.unwrap();
     assert_eq!(within(link.call(&[b"ECHO", b"x"])).await, echoed("x"));
 }
@@ -216,10 +201,7 @@ async fn junk_breaks_the_connection_only() {
     let link = Link::open(config(&addr));
     assert_eq!(within(link.call(&[b"JUNK"])).await, Err(LinkError::Lost));
     within(link.up()).await.unwrap();
-    assert_eq!(
-        within(link.call(&[b"UNASKED"])).await,
-        Ok(Reply::Simple("one".into()))
-    );
+    assert_eq!(within(link.call(&[b"UNASKED"])).await, Ok(Reply::Simple("one".into())));
     within(async {
         while link.connections() < 3 {
             let _ = link.call(&[b"ECHO", b"x"]).await;
@@ -232,18 +214,12 @@ async fn junk_breaks_the_connection_only() {
 #[tokio::test]
 async fn too_many_calls_are_refused() {
     let (addr, _) = peer().await;
-    let link = Link::open(LinkConfig {
-        pending_max: 2,
-        ..config(&addr)
-    });
+    let link = Link::open(LinkConfig { pending_max: 2, ..config(&addr) });
     within(link.up()).await.unwrap();
     let mut sleep = Vec::new();
     gs_resp::encode_command(&mut sleep, &[b"SLEEP", b"50"]);
     let limit = Duration::from_secs(5);
-    let (one, two) = (
-        link.start(sleep.clone(), 1, limit).unwrap(),
-        link.start(sleep, 1, limit).unwrap(),
-    );
+    let (one, two) = (link.start(sleep.clone(), 1, limit).unwrap(), link.start(sleep, 1, limit).unwrap());
     assert_eq!(link.call(&[b"ECHO", b"x"]).await, Err(LinkError::Overflow));
     within(one).await.unwrap();
     within(two).await.unwrap();
@@ -261,10 +237,7 @@ async fn the_hello_comes_first_and_must_succeed() {
     };
     let link = Link::open(right.clone());
     assert_eq!(within(link.call(&[b"ECHO", b"x"])).await, echoed("x"));
-    let wrong = Link::open(LinkConfig {
-        password: Some("wrong".into()),
-        ..right
-    });
+    let wrong = Link::open(LinkConfig { password: Some("wrong".into()), ..right });
     assert_eq!(within(wrong.call(&[b"ECHO", b"x"])).await, Err(LinkError::Down));
     assert!(wrong.last_error().unwrap().contains("WRONGPASS"));
     assert!(!format!("{wrong:?}").contains("wrong\""));
@@ -278,10 +251,7 @@ async fn closing_ends_all_calls_and_dropping_ends_the_connection() {
     within(link.up()).await.unwrap();
     let calling = tokio::spawn({
         let link = link.clone();
-        async move {
-            link.call_within(&[b"SLEEP", b"5000"], Duration::from_secs(30))
-                .await
-        }
+        async move { link.call_within(&[b"SLEEP", b"5000"], Duration::from_secs(30)).await }
     });
     while link.pending() == 0 {
         tokio::task::yield_now().await;
@@ -302,21 +272,13 @@ async fn closing_ends_all_calls_and_dropping_ends_the_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn large_calls_and_large_replies_at_once_do_not_deadlock() {
     let (addr, _) = peer().await;
-    let link = Link::open(LinkConfig {
-        call_timeout: Duration::from_secs(15),
-        ..config(&addr)
-    });
+    let link = Link::open(LinkConfig { call_timeout: Duration::from_secs(15), ..config(&addr) });
     let text = "y".repeat(400 << 10);
     let calls: Vec<_> = (0..40)
         .map(|_| {
             let (link, text) = (link.clone(), text.clone());
             tokio::spawn(async move {
-                link.call(&[b"ECHO", text.as_bytes()])
-                    .await
-                    .unwrap()
-                    .as_bytes()
-                    .unwrap()
-                    .len()
+                link.call(&[b"ECHO", text.as_bytes()]).await.unwrap().as_bytes().unwrap().len()
             })
         })
         .collect();
@@ -337,10 +299,8 @@ async fn tls_checks_both_ends() {
     let issuer = rcgen::Issuer::new(ca, ca_key);
     for name in ["relay.test", "front.test"] {
         let key = rcgen::KeyPair::generate().unwrap();
-        let cert = rcgen::CertificateParams::new(vec![name.to_owned()])
-            .unwrap()
-            .signed_by(&key, &issuer)
-            .unwrap();
+        let cert =
+            rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
         std::fs::write(path(&format!("{name}.pem")), cert.pem()).unwrap();
         std::fs::write(path(&format!("{name}.key")), key.serialize_pem()).unwrap();
     }
@@ -363,31 +323,17 @@ async fn tls_checks_both_ends() {
             });
         }
     });
-    let with_cert = tls::client_config(
-        &path("ca.pem"),
-        Some(&path("front.test.pem")),
-        Some(&path("front.test.key")),
-    )
-    .unwrap();
+    let with_cert =
+        tls::client_config(&path("ca.pem"), Some(&path("front.test.pem")), Some(&path("front.test.key")))
+            .unwrap();
     let without = tls::client_config(&path("ca.pem"), None, None).unwrap();
     let link = |client, name: &str| {
         // The hello makes a refusal of the client's certificate show while connecting: TLS 1.3 tells it late.
         let hello = vec![vec![b"ECHO".to_vec(), b"me".to_vec()]];
-        Link::open(LinkConfig {
-            tls: Some(client),
-            server_name: Some(name.into()),
-            hello,
-            ..config(&addr)
-        })
+        Link::open(LinkConfig { tls: Some(client), server_name: Some(name.into()), hello, ..config(&addr) })
     };
     let good = link(with_cert.clone(), "relay.test");
     assert_eq!(within(good.call(&[b"ECHO", b"x"])).await, echoed("x"));
-    assert_eq!(
-        within(link(with_cert, "other.test").call(&[b"ECHO", b"x"])).await,
-        Err(LinkError::Down)
-    );
-    assert_eq!(
-        within(link(without, "relay.test").call(&[b"ECHO", b"x"])).await,
-        Err(LinkError::Down)
-    );
+    assert_eq!(within(link(with_cert, "other.test").call(&[b"ECHO", b"x"])).await, Err(LinkError::Down));
+    assert_eq!(within(link(without, "relay.test").call(&[b"ECHO", b"x"])).await, Err(LinkError::Down));
 }

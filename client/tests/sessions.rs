@@ -16,13 +16,8 @@ use gs_client::sessions::{RelayConfig, SessionCacheManager, Source};
 async fn a_set_is_read_locally_by_every_process_of_the_machine() {
     let (relay, host) = (FakeRelay::start(), Host::new());
     let one = host.open(&relay).await;
-    let two = SessionCacheManager::open(host.lru(false), config(&relay))
-        .await
-        .unwrap();
-    let version = one
-        .set(b"sess:1", b"alice", Some(Duration::from_secs(60)))
-        .await
-        .unwrap();
+    let two = SessionCacheManager::open(host.lru(false), config(&relay)).await.unwrap();
+    let version = one.set(b"sess:1", b"alice", Some(Duration::from_secs(60))).await.unwrap();
     let session = two.get(b"sess:1").await.unwrap().unwrap();
     assert_eq!(
         (&session.value[..], session.version, session.source),
@@ -52,10 +47,7 @@ async fn a_failed_set_is_not_a_local_success() {
     sessions.set(b"k", b"v", None).await.unwrap();
     relay.silent.store(true, Ordering::SeqCst);
     let result = sessions.set(b"k", b"w", None).await;
-    assert!(
-        matches!(result, Err(SessionError::Unavailable { maybe_done: true, .. })),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(SessionError::Unavailable { maybe_done: true, .. })), "{result:?}");
     assert_eq!(sessions.get_local(b"k"), None);
 }
 
@@ -66,24 +58,11 @@ async fn a_late_save_is_refused() {
     relay.wins(b"sess:");
     let sessions = host.open(&relay).await;
     let version = sessions.set(b"sess:1", b"a", None).await.unwrap();
-    let newer = sessions
-        .set_if_version(b"sess:1", b"b", None, version)
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        sessions
-            .set_if_version(b"sess:1", b"c", None, version)
-            .await
-            .unwrap(),
-        None
-    );
+    let newer = sessions.set_if_version(b"sess:1", b"b", None, version).await.unwrap().unwrap();
+    assert_eq!(sessions.set_if_version(b"sess:1", b"c", None, version).await.unwrap(), None);
     assert_eq!(sessions.get(b"sess:1").await.unwrap().unwrap().version, newer);
     assert!(sessions.delete_everywhere(b"sess:1").await.unwrap());
-    assert!(matches!(
-        sessions.set(b"sess:1", b"d", None).await,
-        Err(SessionError::Gone(_))
-    ));
+    assert!(matches!(sessions.set(b"sess:1", b"d", None).await, Err(SessionError::Gone(_))));
     assert_eq!(sessions.get(b"sess:1").await.unwrap(), None);
 }
 
@@ -92,10 +71,7 @@ async fn a_late_save_is_refused() {
 async fn a_touch_prolongs_and_never_shortens_or_creates() {
     let (relay, host) = (FakeRelay::start(), Host::new());
     let sessions = host.open(&relay).await;
-    sessions
-        .set(b"k", b"v", Some(Duration::from_secs(5)))
-        .await
-        .unwrap();
+    sessions.set(b"k", b"v", Some(Duration::from_secs(5))).await.unwrap();
     assert!(sessions.touch(b"k", Duration::from_secs(500)).await.unwrap());
     let remaining = || sessions.get_local(b"k").unwrap().remaining_ms.unwrap();
     assert!(remaining() > 400_000, "{}", remaining());
@@ -136,19 +112,11 @@ async fn a_wanted_key_is_announced_when_it_arrives() {
     let (relay, host) = (FakeRelay::start(), Host::new());
     let sessions = host.open(&relay).await;
     let (told, mut telling) = tokio::sync::mpsc::unbounded_channel();
-    sessions
-        .on_key(b"k", move |session| told.send(session.value).unwrap())
-        .unwrap();
+    sessions.on_key(b"k", move |session| told.send(session.value).unwrap()).unwrap();
     relay.set(b"k", b"alice");
-    let value = tokio::time::timeout(Duration::from_secs(10), telling.recv())
-        .await
-        .unwrap();
+    let value = tokio::time::timeout(Duration::from_secs(10), telling.recv()).await.unwrap();
     assert_eq!(value.unwrap(), b"alice");
-    assert_eq!(
-        telling.recv().await,
-        None,
-        "the callback is gone after its one call"
-    );
+    assert_eq!(telling.recv().await, None, "the callback is gone after its one call");
 }
 
 /// Topics reach the subscriber, and a break is told, since messages may have been missed.
@@ -160,10 +128,7 @@ async fn topics_are_streamed_and_breaks_are_told() {
     relay.publish(b"auths/session", b"not for us");
     relay.publish(b"auths/session_gone", b"{1}");
     let message = topics.next().await.unwrap();
-    assert_eq!(
-        (&message.topic[..], &message.payload[..]),
-        (&b"auths/session_gone"[..], &b"{1}"[..])
-    );
+    assert_eq!((&message.topic[..], &message.payload[..]), (&b"auths/session_gone"[..], &b"{1}"[..]));
     relay.hang_up();
     assert!(topics.next().await.is_err());
     let again = tokio::time::timeout(Duration::from_secs(10), async {
@@ -182,35 +147,20 @@ async fn topics_are_streamed_and_breaks_are_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_are_spread_over_several_relays() {
     let (one, two, host) = (FakeRelay::start(), FakeRelay::start(), Host::new());
-    let both = RelayConfig {
-        relays: vec![one.addr.to_string(), two.addr.to_string()],
-        ..config(&one)
-    };
+    let both = RelayConfig { relays: vec![one.addr.to_string(), two.addr.to_string()], ..config(&one) };
     let sessions = SessionCacheManager::open(host.lru(true), both).await.unwrap();
     ready(&sessions).await;
     for n in 0..50 {
-        sessions
-            .set(format!("k{n}").as_bytes(), b"v", None)
-            .await
-            .unwrap();
+        sessions.set(format!("k{n}").as_bytes(), b"v", None).await.unwrap();
     }
     one.go_away();
-    let of_first = (0..50)
-        .map(|n| format!("k{n}"))
-        .find(|k| gs_resp::slot_of(k.as_bytes()) < 8192)
-        .unwrap();
-    until("the first relay's lease lapsed", || {
-        sessions.get_local(of_first.as_bytes()).is_none()
-    })
-    .await;
+    let of_first = (0..50).map(|n| format!("k{n}")).find(|k| gs_resp::slot_of(k.as_bytes()) < 8192).unwrap();
+    until("the first relay's lease lapsed", || sessions.get_local(of_first.as_bytes()).is_none()).await;
     let mut reachable = 0;
     for n in 0..50 {
         reachable += u32::from(sessions.get(format!("k{n}").as_bytes()).await.is_ok());
     }
-    assert!(
-        (10..=40).contains(&reachable),
-        "{reachable} of 50 keys belong to the other relay"
-    );
+    assert!((10..=40).contains(&reachable), "{reachable} of 50 keys belong to the other relay");
 }
 
 /// Programs without tokio get the same answers.

@@ -46,11 +46,7 @@ impl Default for ClientConfig {
 /// A translated ancestor's configuration, with nothing over it.
 pub(crate) fn finish_legacy_node(translated: legacy::Translated) -> Result<Loaded, Errors> {
     let (table, mut errors) = (Table::node(), Vec::new());
-    let judged = judge(
-        &table,
-        &layers::pairs(&translated.pairs, &legacy_origin()),
-        &mut errors,
-    );
+    let judged = judge(&table, &layers::pairs(&translated.pairs, &legacy_origin()), &mut errors);
     let config = build_node(&table, &judged, &mut errors);
     finish(config, translated.notes, errors)
 }
@@ -58,11 +54,7 @@ pub(crate) fn finish_legacy_node(translated: legacy::Translated) -> Result<Loade
 /// The same for a front end's.
 pub(crate) fn finish_legacy_client(translated: legacy::Translated) -> Result<Loaded<ClientConfig>, Errors> {
     let (table, mut errors) = (Table::client(), Vec::new());
-    let judged = judge(
-        &table,
-        &layers::pairs(&translated.pairs, &legacy_origin()),
-        &mut errors,
-    );
+    let judged = judge(&table, &layers::pairs(&translated.pairs, &legacy_origin()), &mut errors);
     let config = build_client(&table, &judged, &mut errors);
     finish(config, translated.notes, errors)
 }

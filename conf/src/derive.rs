@@ -77,11 +77,7 @@ impl Config {
     /// The password that links present: their own, else this node's.
     #[must_use]
     pub fn link_password(&self) -> &str {
-        if self.link.password.is_empty() {
-            &self.requirepass
-        } else {
-            &self.link.password
-        }
+        if self.link.password.is_empty() { &self.requirepass } else { &self.link.password }
     }
 
     /// The path of a key: the longest prefix that fits.
@@ -99,9 +95,7 @@ impl Config {
     pub fn default_path(&self) -> &PathConfig {
         static EVERYTHING: OnceLock<PathConfig> = OnceLock::new();
         // Loading always leaves a last path with prefix ""; a list emptied by hand still gets an answer.
-        self.paths
-            .last()
-            .unwrap_or_else(|| EVERYTHING.get_or_init(crate::defaults::default_path))
+        self.paths.last().unwrap_or_else(|| EVERYTHING.get_or_init(crate::defaults::default_path))
     }
 
     /// The aging parameters as the policies take them.

@@ -107,10 +107,7 @@ pub enum ConfError {
 }
 
 fn did_you_mean(nearest: &Option<String>) -> String {
-    nearest
-        .as_ref()
-        .map(|name| format!(" (did you mean {name}?)"))
-        .unwrap_or_default()
+    nearest.as_ref().map(|name| format!(" (did you mean {name}?)")).unwrap_or_default()
 }
 
 /// Everything that is wrong, not the first thing only.

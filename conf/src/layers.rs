@@ -25,13 +25,11 @@ pub(crate) fn format_of(extension: &str) -> (FileFormat, &'static str) {
 /// A file's text.
 pub(crate) fn file(text: &str, extension: &str, origin: &Origin) -> Result<Vec<Said>, ConfError> {
     let (format, name) = format_of(extension);
-    let parsed = File::from_str(text, format)
-        .collect()
-        .map_err(|error| ConfError::Syntax {
-            origin: origin.clone(),
-            format: name,
-            reason: without_source(&error.to_string()),
-        })?;
+    let parsed = File::from_str(text, format).collect().map_err(|error| ConfError::Syntax {
+        origin: origin.clone(),
+        format: name,
+        reason: without_source(&error.to_string()),
+    })?;
     Ok(flatten(parsed, origin))
 }
 
@@ -52,11 +50,7 @@ pub(crate) fn environment(variables: &[(String, String)], prefix: &str) -> Vec<S
 pub(crate) fn pairs(pairs: &[(String, String)], origin: &Origin) -> Vec<Said> {
     pairs
         .iter()
-        .map(|(key, text)| Said {
-            key: key.clone(),
-            raw: Raw::Text(text.clone()),
-            origin: origin.clone(),
-        })
+        .map(|(key, text)| Said { key: key.clone(), raw: Raw::Text(text.clone()), origin: origin.clone() })
         .collect()
 }
 
@@ -77,11 +71,7 @@ fn flatten_value(key: String, value: Parsed, origin: &Origin, said: &mut Vec<Sai
                 flatten_value(format!("{key}.{name}"), below, origin, said);
             }
         }
-        kind => said.push(Said {
-            key,
-            raw: raw(kind),
-            origin: origin.clone(),
-        }),
+        kind => said.push(Said { key, raw: raw(kind), origin: origin.clone() }),
     }
 }
 

@@ -43,12 +43,7 @@ impl Inputs {
     #[must_use]
     pub fn process_env() -> Vec<(String, String)> {
         std::env::vars_os()
-            .map(|(name, value)| {
-                (
-                    name.to_string_lossy().into_owned(),
-                    value.to_string_lossy().into_owned(),
-                )
-            })
+            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
             .filter(|(name, _)| {
                 let name = name.to_ascii_uppercase();
                 name.starts_with(ENV_PREFIX) || name.starts_with(crate::table::CLIENT_ENV_PREFIX)
@@ -107,10 +102,7 @@ pub fn load_client(inputs: &Inputs) -> Result<Loaded<ClientConfig>, Errors> {
 /// Judges one file by itself, without environment and flags: every error at once. Files that it names and that
 /// cannot be read here are noted, not refused: the machine that checks need not be the one that runs.
 pub fn check(path: &Path) -> Result<Checked, Errors> {
-    let inputs = Inputs {
-        file: Some(path.to_owned()),
-        ..Inputs::default()
-    };
+    let inputs = Inputs { file: Some(path.to_owned()), ..Inputs::default() };
     if is_client_file(path) {
         let mut loaded = load_client(&inputs)?;
         loaded.notes.extend(unreadable(&loaded.config.link.files("link")));
@@ -124,11 +116,7 @@ pub fn check(path: &Path) -> Result<Checked, Errors> {
 }
 
 pub(crate) fn finish<T>(config: T, notes: Vec<String>, errors: Vec<ConfError>) -> Result<Loaded<T>, Errors> {
-    if errors.is_empty() {
-        Ok(Loaded { config, notes })
-    } else {
-        Err(Errors(errors))
-    }
+    if errors.is_empty() { Ok(Loaded { config, notes }) } else { Err(Errors(errors)) }
 }
 
 /// A client's file says who the relays are, or whether the section is its own; no node's file does.
@@ -142,8 +130,7 @@ fn is_client_file(path: &Path) -> bool {
     }
     let said = layers::file(&text, &extension, &Origin::Default).unwrap_or_default();
     let (node, client) = (Table::node(), Table::client());
-    said.iter()
-        .any(|s| client.row(&s.key).is_some() && node.row(&s.key).is_none())
+    said.iter().any(|s| client.row(&s.key).is_some() && node.row(&s.key).is_none())
         && !said
             .iter()
             .any(|s| s.key == "role" || (node.row(&s.key).is_some() && client.row(&s.key).is_none()))
@@ -160,9 +147,7 @@ fn unreadable(files: &[(String, String)]) -> Vec<String> {
 }
 
 fn extension(path: &Path) -> String {
-    path.extension()
-        .map(|e| e.to_string_lossy().to_ascii_lowercase())
-        .unwrap_or_default()
+    path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default()
 }
 
 type Translate = fn(&str, Option<&Path>) -> Result<legacy::Translated, Errors>;
@@ -173,10 +158,8 @@ fn collect(inputs: &Inputs, table: &Table, translate: Translate) -> (Vec<Said>, 
     if let Some(path) = &inputs.file {
         let origin = Origin::File(path.display().to_string());
         match std::fs::read_to_string(path) {
-            Err(error) => errors.push(ConfError::Unreadable {
-                path: path.display().to_string(),
-                reason: error.to_string(),
-            }),
+            Err(error) => errors
+                .push(ConfError::Unreadable { path: path.display().to_string(), reason: error.to_string() }),
             Ok(text) if extension(path) == "conf" => match translate(&text, path.parent()) {
                 Ok(translated) => {
                     said.extend(layers::pairs(&translated.pairs, &origin));
@@ -202,10 +185,7 @@ pub(crate) struct Judged {
 }
 
 pub(crate) fn judge(table: &Table, said: &[Said], errors: &mut Vec<ConfError>) -> Judged {
-    let mut judged = Judged {
-        values: BTreeMap::new(),
-        refused: BTreeSet::new(),
-    };
+    let mut judged = Judged { values: BTreeMap::new(), refused: BTreeSet::new() };
     for one in said {
         match judge_one(table, one) {
             Ok(Some(value)) => {
@@ -252,27 +232,12 @@ pub(crate) fn judge_one(table: &Table, said: &Said) -> Result<Option<Value>, Con
         });
     }
     let shown = || {
-        if row.secret {
-            "(hidden)".to_owned()
-        } else {
-            said.raw.show()
-        }
+        if row.secret { "(hidden)".to_owned() } else { said.raw.show() }
     };
     let path = key.to_owned();
     row.kind.judge(&said.raw).map(Some).map_err(|fault| match fault {
-        Fault::Kind(wanted) => ConfError::WrongKind {
-            origin,
-            path,
-            value: shown(),
-            wanted,
-        },
-        Fault::Range { min, max } => ConfError::OutOfRange {
-            origin,
-            path,
-            value: shown(),
-            min,
-            max,
-        },
+        Fault::Kind(wanted) => ConfError::WrongKind { origin, path, value: shown(), wanted },
+        Fault::Range { min, max } => ConfError::OutOfRange { origin, path, value: shown(), min, max },
     })
 }
 
@@ -301,11 +266,7 @@ fn resolve(table: &Table, role: Role, judged: &Judged) -> BTreeMap<&'static str,
 }
 
 pub(crate) fn build_node(table: &Table, judged: &Judged, errors: &mut Vec<ConfError>) -> Config {
-    let role = judged
-        .values
-        .get("role")
-        .and_then(|v| Role::from_word(v.text()))
-        .unwrap_or(Role::Family);
+    let role = judged.values.get("role").and_then(|v| Role::from_word(v.text())).unwrap_or(Role::Family);
     let resolved = resolve(table, role, judged);
     let values = Values(&resolved);
     let paths = build_paths(&resolved, judged);
@@ -359,14 +320,9 @@ fn build_paths(defaults: &BTreeMap<&'static str, Value>, judged: &Judged) -> Vec
             *slot.1 = value.clone();
         }
     }
-    let mut paths: Vec<PathConfig> = named
-        .into_iter()
-        .map(|(name, values)| PathConfig::build(&Values(&values), name))
-        .collect();
-    if !paths
-        .iter()
-        .any(|path| path.prefix.is_empty() || path.name == DEFAULT_PATH)
-    {
+    let mut paths: Vec<PathConfig> =
+        named.into_iter().map(|(name, values)| PathConfig::build(&Values(&values), name)).collect();
+    if !paths.iter().any(|path| path.prefix.is_empty() || path.name == DEFAULT_PATH) {
         paths.push(PathConfig::build(&Values(defaults), DEFAULT_PATH.to_owned()));
     }
     paths.sort_by(|a, b| b.prefix.len().cmp(&a.prefix.len()).then(a.name.cmp(&b.name)));

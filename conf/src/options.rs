@@ -19,11 +19,7 @@ pub(crate) const CAPACITY_MIN: i64 = MIB;
 const fn param(i: usize, millis: bool) -> crate::row::Row {
     let p = params::PARAMS[i];
     let (min, max) = (p.min as i64, p.max as i64);
-    let kind = if millis {
-        Kind::Millis { min, max }
-    } else {
-        Kind::Integer { min, max }
-    };
+    let kind = if millis { Kind::Millis { min, max } } else { Kind::Integer { min, max } };
     row(kind, PARAM_DEFAULTS[i]).runtime()
 }
 

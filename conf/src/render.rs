@@ -33,10 +33,8 @@ pub fn config_get(config: &Config, pattern: &str) -> Vec<(String, String)> {
 /// Every parameter there is, as [`config_get`] with `*`.
 #[must_use]
 pub fn config_all(config: &Config) -> Vec<(String, String)> {
-    let mut all: Vec<(String, String)> = CONSTANTS
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect();
+    let mut all: Vec<(String, String)> =
+        CONSTANTS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     for (name, row, value) in shown(config) {
         // The same word for both (`port`, `bind`, ...) is listed once, in Redis's form.
         if let Some(alias) = row.redis {
@@ -64,19 +62,12 @@ fn shown(config: &Config) -> Vec<(String, &'static Row, Value)> {
     config.link.show(&mut values);
     config.log.show(&mut values);
     // The same order as the table's (a test compares every value with its default).
-    let mut all: Vec<_> = rows()
-        .zip(values)
-        .map(|(row, value)| (row.name.to_owned(), row, value))
-        .collect();
+    let mut all: Vec<_> = rows().zip(values).map(|(row, value)| (row.name.to_owned(), row, value)).collect();
     for path in &config.paths {
         let mut values = Vec::new();
         path.show(&mut values);
         let path_rows = rows().filter(|row| row.name.starts_with("paths."));
-        all.extend(
-            path_rows
-                .zip(values)
-                .map(|(row, value)| (row.name.replace('*', &path.name), row, value)),
-        );
+        all.extend(path_rows.zip(values).map(|(row, value)| (row.name.replace('*', &path.name), row, value)));
     }
     all
 }
@@ -98,11 +89,7 @@ fn as_redis(config: &Config, row: &Row, form: Form, value: &Value) -> String {
 
 /// A secret, as it may be shown.
 pub(crate) fn hide(value: &Value) -> String {
-    if value.text().is_empty() {
-        String::new()
-    } else {
-        HIDDEN.to_owned()
-    }
+    if value.text().is_empty() { String::new() } else { HIDDEN.to_owned() }
 }
 
 /// The options as lines for `--help`: name, what it takes, default, doc.
@@ -152,19 +139,10 @@ fn section(out: &mut String, rows: impl Iterator<Item = &'static Row>, env_prefi
         let this = row.name.rsplit_once('.').map_or("", |(group, _)| group);
         if group != Some(this) {
             group = Some(this);
-            let title = if this.is_empty() {
-                "General".to_owned()
-            } else {
-                this.replace('*', "<name>")
-            };
+            let title = if this.is_empty() { "General".to_owned() } else { this.replace('*', "<name>") };
             let _ = writeln!(out, "\n### {title}\n");
         }
-        let _ = writeln!(
-            out,
-            "- **`{}`**: {}",
-            row.name.replace('*', "<name>"),
-            row.doc.trim()
-        );
+        let _ = writeln!(out, "- **`{}`**: {}", row.name.replace('*', "<name>"), row.doc.trim());
         let _ = write!(
             out,
             "  Takes {}. Default: {}. Environment: `{}`.",
@@ -190,11 +168,7 @@ fn section(out: &mut String, rows: impl Iterator<Item = &'static Row>, env_prefi
 
 fn default_of(row: &Row) -> String {
     let show = |text: &str| {
-        if text.is_empty() {
-            "empty".to_owned()
-        } else {
-            format!("`{text}`")
-        }
+        if text.is_empty() { "empty".to_owned() } else { format!("`{text}`") }
     };
     match row.default.common() {
         Some(text) => show(text),
@@ -274,11 +248,7 @@ fn one(pattern: &[u8], c: u8) -> Step {
                     i += 1;
                 }
             }
-            if within != not {
-                Step::Match(end + 2)
-            } else {
-                Step::No
-            }
+            if within != not { Step::Match(end + 2) } else { Step::No }
         }
         [x, ..] => {
             if same(*x) {

@@ -169,16 +169,10 @@ pub(crate) const fn row_per(kind: Kind, default: [&'static str; Role::COUNT]) ->
 
 impl Row {
     pub(crate) const fn flag(self, flag: &'static str) -> Row {
-        Row {
-            flag: Some(flag),
-            ..self
-        }
+        Row { flag: Some(flag), ..self }
     }
     pub(crate) const fn runtime(self) -> Row {
-        Row {
-            runtime: true,
-            ..self
-        }
+        Row { runtime: true, ..self }
     }
     pub(crate) const fn redis(self, redis: Option<Alias>) -> Row {
         Row { redis, ..self }
@@ -193,10 +187,7 @@ impl Row {
     /// The environment variable that sets it. `<NAME>` stands for a name the user chooses.
     #[must_use]
     pub fn env(&self, prefix: &str) -> String {
-        format!(
-            "{prefix}__{}",
-            self.name.replace('*', "<NAME>").replace('.', "__").to_uppercase()
-        )
+        format!("{prefix}__{}", self.name.replace('*', "<NAME>").replace('.', "__").to_uppercase())
     }
 }
 

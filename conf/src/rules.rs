@@ -20,41 +20,25 @@ impl Judge<'_> {
         let told = |error: &ConfError| matches!(error, ConfError::Conflict { path, .. } if path == keys[0]);
         // One word about a key is enough: what else is wrong with it shows once that is mended.
         if !holds && !keys.iter().any(|key| (self.refused)(key)) && !self.found.iter().any(told) {
-            self.found.push(ConfError::Conflict {
-                path: keys[0].to_owned(),
-                reason: reason(),
-            });
+            self.found.push(ConfError::Conflict { path: keys[0].to_owned(), reason: reason() });
         }
     }
 }
 
 pub(crate) fn node(config: &Config, refused: &dyn Fn(&str) -> bool) -> Vec<ConfError> {
-    let mut judge = Judge {
-        refused,
-        found: Vec::new(),
-    };
+    let mut judge = Judge { refused, found: Vec::new() };
     times(&mut judge, config.lease_ms, config.heartbeat_ms);
     for capacity_bytes in config.capacities() {
-        let asked = SectionConfig {
-            capacity_bytes,
-            ..config.section_config()
-        };
+        let asked = SectionConfig { capacity_bytes, ..config.section_config() };
         section(&mut judge, &asked);
     }
     let name = &config.section.name;
     judge.hold(&["section.name"], name.is_empty() || is_name(name), || {
         format!("{name:?} cannot be part of a file name; use 1 to 48 letters, digits, - and _")
     });
-    judge.hold(
-        &["announce"],
-        config.announce.is_empty() || is_endpoint(&config.announce),
-        || {
-            format!(
-                "{:?} is no address that others could dial; give HOST:PORT",
-                config.announce
-            )
-        },
-    );
+    judge.hold(&["announce"], config.announce.is_empty() || is_endpoint(&config.announce), || {
+        format!("{:?} is no address that others could dial; give HOST:PORT", config.announce)
+    });
     judge.hold(&["name"], !config.name.contains(char::is_whitespace), || {
         format!("{:?} has a blank; a node's name is one word", config.name)
     });
@@ -70,10 +54,7 @@ pub(crate) fn node(config: &Config, refused: &dyn Fn(&str) -> bool) -> Vec<ConfE
 }
 
 pub(crate) fn client(config: &ClientConfig, refused: &dyn Fn(&str) -> bool) -> Vec<ConfError> {
-    let mut judge = Judge {
-        refused,
-        found: Vec::new(),
-    };
+    let mut judge = Judge { refused, found: Vec::new() };
     times(&mut judge, config.lease_ms, config.heartbeat_ms);
     let asked = SectionConfig {
         capacity_bytes: config.capacity,
@@ -97,34 +78,22 @@ pub(crate) fn client(config: &ClientConfig, refused: &dyn Fn(&str) -> bool) -> V
 }
 
 fn times(judge: &mut Judge<'_>, lease_ms: u64, heartbeat_ms: u64) {
-    judge.hold(
-        &["heartbeat_ms", "lease_ms"],
-        heartbeat_ms.saturating_mul(2) <= lease_ms,
-        || {
-            format!(
-                "{heartbeat_ms} ms leaves no second chance within a lease of {lease_ms} ms; \
+    judge.hold(&["heartbeat_ms", "lease_ms"], heartbeat_ms.saturating_mul(2) <= lease_ms, || {
+        format!(
+            "{heartbeat_ms} ms leaves no second chance within a lease of {lease_ms} ms; \
              lower it to {} ms or raise lease_ms to {} ms",
-                lease_ms / 2,
-                heartbeat_ms.saturating_mul(2)
-            )
-        },
-    );
+            lease_ms / 2,
+            heartbeat_ms.saturating_mul(2)
+        )
+    });
 }
 
 /// The section's own judgement of its measures: it must hold at least one value of the largest size.
 fn section(judge: &mut Judge<'_>, asked: &SectionConfig) {
-    let SectionConfig {
-        capacity_bytes,
-        block_bytes,
-        value_bytes_max,
-        ..
-    } = *asked;
+    let SectionConfig { capacity_bytes, block_bytes, value_bytes_max, .. } = *asked;
     let whole_words = block_bytes.is_multiple_of(8);
     judge.hold(&["section.block_bytes"], whole_words, || {
-        format!(
-            "{block_bytes} is not a multiple of 8; {} is",
-            block_bytes.next_multiple_of(8)
-        )
+        format!("{block_bytes} is not a multiple of 8; {} is", block_bytes.next_multiple_of(8))
     });
     let most = capacity_bytes / 2;
     judge.hold(&["section.value_bytes_max", "capacity"], u64::from(value_bytes_max) <= most, || {
@@ -137,11 +106,9 @@ fn section(judge: &mut Judge<'_>, asked: &SectionConfig) {
         && u64::from(value_bytes_max) <= most
         && let Err(error) = Geometry::of(asked)
     {
-        judge.hold(
-            &["capacity", "section.block_bytes", "section.value_bytes_max"],
-            false,
-            || error.to_string(),
-        );
+        judge.hold(&["capacity", "section.block_bytes", "section.value_bytes_max"], false, || {
+            error.to_string()
+        });
     }
 }
 
@@ -165,13 +132,9 @@ fn ports(judge: &mut Judge<'_>, config: &Config) {
         taken.push(("http_port", port));
     }
     for (i, (key, port)) in taken.iter().enumerate() {
-        if let Some((other, _)) = taken[..i]
-            .iter()
-            .find(|(_, earlier)| earlier == port && *port != 0)
-        {
-            judge.hold(&[key, other], false, || {
-                format!("{port} is the {other} already; give it another one")
-            });
+        if let Some((other, _)) = taken[..i].iter().find(|(_, earlier)| earlier == port && *port != 0) {
+            judge
+                .hold(&[key, other], false, || format!("{port} is the {other} already; give it another one"));
         }
     }
 }
@@ -192,14 +155,10 @@ fn tls(judge: &mut Judge<'_>, tls: &Tls) {
 }
 
 fn link(judge: &mut Judge<'_>, link: &Link) {
-    judge.hold(
-        &["link.key", "link.cert"],
-        link.cert.is_empty() == link.key.is_empty(),
-        || {
-            "a link presents a certificate only with its key; name both link.cert and link.key, or neither"
-                .to_owned()
-        },
-    );
+    judge.hold(&["link.key", "link.cert"], link.cert.is_empty() == link.key.is_empty(), || {
+        "a link presents a certificate only with its key; name both link.cert and link.key, or neither"
+            .to_owned()
+    });
     judge.hold(&["link.ca", "link.tls"], !link.tls || !link.ca.is_empty(), || {
         "links use TLS but nobody is named who signs the other nodes' certificates; name a PEM file"
             .to_owned()
@@ -208,11 +167,9 @@ fn link(judge: &mut Judge<'_>, link: &Link) {
 
 fn paths(judge: &mut Judge<'_>, config: &Config) {
     let paths = &config.paths;
-    judge.hold(
-        &["paths"],
-        paths.iter().any(|path| path.prefix.is_empty()),
-        || "no path takes the keys that match no prefix; give one path prefix = \"\"".to_owned(),
-    );
+    judge.hold(&["paths"], paths.iter().any(|path| path.prefix.is_empty()), || {
+        "no path takes the keys that match no prefix; give one path prefix = \"\"".to_owned()
+    });
     for (i, path) in paths.iter().enumerate() {
         let key = format!("paths.{}.prefix", path.name);
         if let Some(other) = paths[..i].iter().find(|other| other.prefix == path.prefix) {
@@ -224,34 +181,24 @@ fn paths(judge: &mut Judge<'_>, config: &Config) {
             });
         }
         let key = format!("paths.{}.stale_ms", path.name);
-        judge.hold(
-            &[&key],
-            path.partition == Partition::Closed || path.stale_ms > 0,
-            || {
-                "partition is stale for 0 ms, which is closed; give a time or say partition = \"closed\""
-                    .to_owned()
-            },
-        );
+        judge.hold(&[&key], path.partition == Partition::Closed || path.stale_ms > 0, || {
+            "partition is stale for 0 ms, which is closed; give a time or say partition = \"closed\""
+                .to_owned()
+        });
     }
 }
 
 impl Tls {
     /// The files it names, each with its key.
     pub(crate) fn files(&self) -> Vec<(String, String)> {
-        named(
-            "tls",
-            &[("cert", &self.cert), ("key", &self.key), ("ca", &self.ca)],
-        )
+        named("tls", &[("cert", &self.cert), ("key", &self.key), ("ca", &self.ca)])
     }
 }
 
 impl Link {
     /// The files it names, each with its key.
     pub(crate) fn files(&self, group: &str) -> Vec<(String, String)> {
-        named(
-            group,
-            &[("cert", &self.cert), ("key", &self.key), ("ca", &self.ca)],
-        )
+        named(group, &[("cert", &self.cert), ("key", &self.key), ("ca", &self.ca)])
     }
 }
 

@@ -17,10 +17,7 @@ impl Config {
         if !row.runtime {
             return Err(ConfError::NotAtRuntime {
                 path: name.to_owned(),
-                settable: rows()
-                    .filter(|row| row.runtime)
-                    .map(|row| row.name.to_owned())
-                    .collect(),
+                settable: rows().filter(|row| row.runtime).map(|row| row.name.to_owned()).collect(),
             });
         }
         // Redis's name may have Redis's unit; an empty text then falls through and is refused as what it is.
@@ -30,11 +27,7 @@ impl Config {
             }
             _ => text.to_owned(),
         };
-        let said = Said {
-            key: row.name.to_owned(),
-            raw: Raw::Text(text),
-            origin: Origin::Command,
-        };
+        let said = Said { key: row.name.to_owned(), raw: Raw::Text(text), origin: Origin::Command };
         if let Some(value) = judge_one(&Table::node(), &said)? {
             self.assign_anywhere(row.name, &value);
         }

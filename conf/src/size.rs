@@ -38,10 +38,7 @@ pub fn show_bytes(bytes: i64) -> String {
     [(40u32, "tb"), (30, "gb"), (20, "mb"), (10, "kb")]
         .into_iter()
         .find(|(shift, _)| bytes != 0 && bytes % (1i64 << shift) == 0)
-        .map_or_else(
-            || bytes.to_string(),
-            |(shift, unit)| format!("{}{unit}", bytes >> shift),
-        )
+        .map_or_else(|| bytes.to_string(), |(shift, unit)| format!("{}{unit}", bytes >> shift))
 }
 
 /// A number of milliseconds as briefly as it can be said exactly.
@@ -49,19 +46,13 @@ pub fn show_millis(millis: i64) -> String {
     [(86_400_000i64, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")]
         .into_iter()
         .find(|(factor, _)| millis != 0 && millis % factor == 0)
-        .map_or_else(
-            || format!("{millis}ms"),
-            |(factor, unit)| format!("{}{unit}", millis / factor),
-        )
+        .map_or_else(|| format!("{millis}ms"), |(factor, unit)| format!("{}{unit}", millis / factor))
 }
 
 /// Splits digits (with a sign) from the unit; blanks between are fine, as in `256 mb`.
 fn split(text: &str) -> Option<(i64, &str)> {
     let text = text.trim();
-    let digits = text.len()
-        - text
-            .trim_start_matches(|c: char| c.is_ascii_digit() || c == '-')
-            .len();
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-').len();
     let (number, unit) = text.split_at(digits);
     Some((number.parse().ok()?, unit.trim_start()))
 }

@@ -33,9 +33,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> + Clone {
 
 /// Every option of the client library.
 pub fn client_rows() -> impl Iterator<Item = &'static Row> + Clone {
-    [ClientConfig::ROWS, ClientSection::ROWS, Link::ROWS]
-        .into_iter()
-        .flatten()
+    [ClientConfig::ROWS, ClientSection::ROWS, Link::ROWS].into_iter().flatten()
 }
 
 /// One table with its environment prefix: what loading needs to know.
@@ -46,25 +44,16 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn node() -> Table {
-        Table {
-            rows: rows().map(|row| (row.name, row)).collect(),
-            env_prefix: ENV_PREFIX,
-        }
+        Table { rows: rows().map(|row| (row.name, row)).collect(), env_prefix: ENV_PREFIX }
     }
 
     pub(crate) fn client() -> Table {
-        Table {
-            rows: client_rows().map(|row| (row.name, row)).collect(),
-            env_prefix: CLIENT_ENV_PREFIX,
-        }
+        Table { rows: client_rows().map(|row| (row.name, row)).collect(), env_prefix: CLIENT_ENV_PREFIX }
     }
 
     /// The row of a key as it was written: `paths.sess.prefix` has the row `paths.*.prefix`.
     pub(crate) fn row(&self, key: &str) -> Option<&'static Row> {
-        self.rows
-            .get(key)
-            .or_else(|| self.rows.get(wildcard(key)?.as_str()))
-            .copied()
+        self.rows.get(key).or_else(|| self.rows.get(wildcard(key)?.as_str())).copied()
     }
 
     /// True when options lie below this key.
@@ -95,22 +84,10 @@ impl Table {
         if group == "paths" {
             return vec!["paths.<name>.*".to_owned()];
         }
-        let prefix = if group.is_empty() {
-            String::new()
-        } else {
-            format!("{group}.")
-        };
-        let pattern = if group.starts_with("paths.") {
-            "paths.*.".to_owned()
-        } else {
-            prefix.clone()
-        };
+        let prefix = if group.is_empty() { String::new() } else { format!("{group}.") };
+        let pattern = if group.starts_with("paths.") { "paths.*.".to_owned() } else { prefix.clone() };
         let mut names: Vec<String> = Vec::new();
-        for name in self
-            .rows
-            .keys()
-            .filter_map(|name| name.strip_prefix(pattern.as_str()))
-        {
+        for name in self.rows.keys().filter_map(|name| name.strip_prefix(pattern.as_str())) {
             let shown = match name.split_once('.') {
                 Some((below, _)) => format!("{prefix}{below}.*"),
                 None => format!("{prefix}{name}"),

@@ -95,20 +95,15 @@ impl Kind {
             Kind::Word => {
                 let t = text(raw)?;
                 let good = !t.is_empty() && !t.chars().any(|c| c.is_whitespace() || c.is_control());
-                good.then(|| Value::Text(t.to_owned()))
-                    .ok_or_else(|| self.wanted())
+                good.then(|| Value::Text(t.to_owned())).ok_or_else(|| self.wanted())
             }
             Kind::Name => {
                 let t = text(raw)?;
-                is_name(t)
-                    .then(|| Value::Text(t.to_owned()))
-                    .ok_or_else(|| self.wanted())
+                is_name(t).then(|| Value::Text(t.to_owned())).ok_or_else(|| self.wanted())
             }
             Kind::Endpoint => {
                 let t = text(raw)?;
-                is_endpoint(t)
-                    .then(|| Value::Text(t.to_owned()))
-                    .ok_or_else(|| self.wanted())
+                is_endpoint(t).then(|| Value::Text(t.to_owned())).ok_or_else(|| self.wanted())
             }
             Kind::Endpoints => self.judge_endpoints(raw),
             Kind::Bool => match raw {
@@ -131,16 +126,12 @@ impl Kind {
             },
             Kind::Choice(words) => {
                 let t = text(raw)?;
-                words
-                    .contains(&t)
-                    .then(|| Value::Text(t.to_owned()))
-                    .ok_or_else(|| self.wanted())
+                words.contains(&t).then(|| Value::Text(t.to_owned())).ok_or_else(|| self.wanted())
             }
             Kind::EventFlags => {
                 let t = text(raw)?;
                 let good = t.chars().all(|c| EVENT_FLAGS.contains(c));
-                good.then(|| Value::Text(t.to_owned()))
-                    .ok_or_else(|| self.wanted())
+                good.then(|| Value::Text(t.to_owned())).ok_or_else(|| self.wanted())
             }
         }
     }
@@ -160,19 +151,15 @@ impl Kind {
         if (min..=max).contains(&number) {
             return Ok(Value::Int(number));
         }
-        Err(Fault::Range {
-            min: self.show_number(min),
-            max: self.show_number(max),
-        })
+        Err(Fault::Range { min: self.show_number(min), max: self.show_number(max) })
     }
 
     fn judge_endpoints(&self, raw: &Raw) -> Result<Value, Fault> {
         let items: Vec<String> = match raw {
             Raw::Text(t) => t.split(',').map(|s| s.trim().to_owned()).collect(),
-            Raw::List(list) => list
-                .iter()
-                .map(|item| text(item).map(str::to_owned))
-                .collect::<Result<_, _>>()?,
+            Raw::List(list) => {
+                list.iter().map(|item| text(item).map(str::to_owned)).collect::<Result<_, _>>()?
+            }
             _ => return Err(self.wanted()),
         };
         let good = !items.is_empty() && items.iter().all(|item| is_endpoint(item));
@@ -237,9 +224,7 @@ fn text(raw: &Raw) -> Result<&str, Fault> {
 /// A name that may become part of a file name.
 pub(crate) fn is_name(text: &str) -> bool {
     (1..=48).contains(&text.len())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 /// `HOST:PORT`, an IPv6 host in brackets.

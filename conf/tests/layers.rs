@@ -6,19 +6,11 @@ use gs_conf::{
 };
 
 fn strings(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs
-        .iter()
-        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-        .collect()
+    pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
 }
 
 fn flags(pairs: &[(&str, &str)]) -> Config {
-    load(&Inputs {
-        flags: strings(pairs),
-        ..Inputs::default()
-    })
-    .expect("good flags")
-    .config
+    load(&Inputs { flags: strings(pairs), ..Inputs::default() }).expect("good flags").config
 }
 
 #[test]
@@ -43,28 +35,14 @@ fn a_higher_layer_wins_key_by_key() {
     .config;
     assert_eq!((config.threads, config.port, config.capacity), (3, 2, 4 << 20));
     let sess = config.path_of(b"sess:x");
-    assert_eq!(
-        (sess.destroy, sess.copies, sess.gone_for_ms),
-        (Destroy::Wins, 2, 86_400_000)
-    );
+    assert_eq!((sess.destroy, sess.copies, sess.gone_for_ms), (Destroy::Wins, 2, 86_400_000));
 }
 
 #[test]
 fn text_from_the_environment_stays_text() {
-    let env = strings(&[
-        ("GSCACHE__REQUIREPASS", "007"),
-        ("GSCACHE__LINK__PASSWORD", "true"),
-    ]);
-    let config = load(&Inputs {
-        env,
-        ..Inputs::default()
-    })
-    .expect("passwords")
-    .config;
-    assert_eq!(
-        (config.requirepass.as_str(), config.link_password()),
-        ("007", "true")
-    );
+    let env = strings(&[("GSCACHE__REQUIREPASS", "007"), ("GSCACHE__LINK__PASSWORD", "true")]);
+    let config = load(&Inputs { env, ..Inputs::default() }).expect("passwords").config;
+    assert_eq!((config.requirepass.as_str(), config.link_password()), ("007", "true"));
 }
 
 #[test]
@@ -87,27 +65,18 @@ fn every_format_says_the_same() {
     ] {
         let file = dir.path().join(name);
         std::fs::write(&file, text).expect("a file can be written");
-        let config = load(&Inputs {
-            file: Some(file),
-            ..Inputs::default()
-        })
-        .unwrap_or_else(|e| panic!("{name}: {e}"));
+        let config =
+            load(&Inputs { file: Some(file), ..Inputs::default() }).unwrap_or_else(|e| panic!("{name}: {e}"));
         seen.push(config.config);
     }
     assert_eq!(seen[0], seen[1]);
     assert_eq!(seen[1], seen[2]);
-    assert_eq!(
-        (seen[0].role, seen[0].http(), seen[0].section.on_full),
-        (Role::Sibling, None, OnFull::Drop)
-    );
+    assert_eq!((seen[0].role, seen[0].http(), seen[0].section.on_full), (Role::Sibling, None, OnFull::Drop));
 }
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    let inputs = Inputs {
-        file: Some("/nowhere/relay.toml".into()),
-        ..Inputs::default()
-    };
+    let inputs = Inputs { file: Some("/nowhere/relay.toml".into()), ..Inputs::default() };
     let text = load(&inputs).expect_err("not there").to_string();
     assert!(text.starts_with("/nowhere/relay.toml: cannot be read"), "{text}");
 }
@@ -146,17 +115,7 @@ fn sizes_follow_redis_and_times_have_units() {
     ] {
         assert_eq!(parse_millis(text), millis, "{text}");
     }
-    for n in [
-        0,
-        1,
-        1023,
-        1024,
-        1 << 20,
-        (1 << 20) + 1,
-        3 << 30,
-        60_000,
-        86_400_000,
-    ] {
+    for n in [0, 1, 1023, 1024, 1 << 20, (1 << 20) + 1, 3 << 30, 60_000, 86_400_000] {
         assert_eq!(parse_bytes(&show_bytes(n)), Some(n));
         assert_eq!(parse_millis(&show_millis(n)), Some(n));
     }
@@ -172,12 +131,7 @@ fn each_role_has_its_own_defaults() {
     assert_eq!(Config::default().http(), Some(7878 + HTTP_PORT_OFFSET));
     let path = Config::default().default_path().clone();
     assert_eq!(
-        (
-            path.name.as_str(),
-            path.prefix.as_str(),
-            path.destroy,
-            path.external
-        ),
+        (path.name.as_str(), path.prefix.as_str(), path.destroy, path.external),
         ("auths", "", Destroy::Plain, false)
     );
     assert_eq!(path.partition, Partition::Closed);
@@ -195,22 +149,11 @@ fn a_family_falls_into_parts() {
         ("expansion_capacity", "2mb"),
         ("aging_capacity", "3mb"),
     ]);
-    let parts: Vec<_> = [
-        Role::Relay,
-        Role::Sibling,
-        Role::ReliefExpansion,
-        Role::ReliefAging,
-    ]
-    .map(|role| family.part(role))
-    .into();
-    assert_eq!(
-        parts.iter().map(|p| p.port).collect::<Vec<_>>(),
-        [1000, 1001, 1002, 1003]
-    );
-    assert_eq!(
-        parts.iter().map(Config::http).collect::<Vec<_>>(),
-        [Some(3000), None, None, None]
-    );
+    let parts: Vec<_> = [Role::Relay, Role::Sibling, Role::ReliefExpansion, Role::ReliefAging]
+        .map(|role| family.part(role))
+        .into();
+    assert_eq!(parts.iter().map(|p| p.port).collect::<Vec<_>>(), [1000, 1001, 1002, 1003]);
+    assert_eq!(parts.iter().map(Config::http).collect::<Vec<_>>(), [Some(3000), None, None, None]);
     assert_eq!(
         parts.iter().map(|p| p.section_name()).collect::<Vec<_>>(),
         ["relay", "relay", "expansion", "aging"]
@@ -221,19 +164,13 @@ fn a_family_falls_into_parts() {
     assert_eq!(parts[2].name, "shop-relief-expansion");
     let relay = flags(&[("role", "relay"), ("bind", "::1"), ("sibling_port", "1001")]);
     let child = relay.part(Role::Sibling);
-    assert_eq!(
-        (child.port, child.http(), child.relay.as_str()),
-        (1001, Some(3001), "[::1]:7878")
-    );
+    assert_eq!((child.port, child.http(), child.relay.as_str()), (1001, Some(3001), "[::1]:7878"));
 }
 
 #[test]
 fn ports_follow_each_other() {
     let free = flags(&[("port", "0")]);
-    assert_eq!(
-        (free.plain_port(), free.http(), free.tls_port()),
-        (Some(0), Some(0), None)
-    );
+    assert_eq!((free.plain_port(), free.http(), free.tls_port()), (Some(0), Some(0), None));
     let high = flags(&[("port", "65000")]);
     assert_eq!(high.http(), Some(0), "nothing lies 2000 above");
     let only_tls = flags(&[
@@ -250,61 +187,35 @@ fn ports_follow_each_other() {
         (None, Some(7882)),
         "no part of it answers in the clear"
     );
-    let both = flags(&[
-        ("port", "0"),
-        ("tls.port", "0"),
-        ("tls.cert", "c"),
-        ("tls.key", "k"),
-        ("http_port", "off"),
-    ]);
-    assert_eq!(
-        (both.plain_port(), both.tls_port(), both.http()),
-        (Some(0), Some(0), None)
-    );
+    let both =
+        flags(&[("port", "0"), ("tls.port", "0"), ("tls.cert", "c"), ("tls.key", "k"), ("http_port", "off")]);
+    assert_eq!((both.plain_port(), both.tls_port(), both.http()), (Some(0), Some(0), None));
     assert_eq!(both.http_port, PortChoice::Off);
 }
 
 #[test]
 fn the_longest_prefix_wins() {
-    let config = flags(&[
-        ("paths.short.prefix", "s"),
-        ("paths.long.prefix", "sess:"),
-        ("paths.rest.prefix", ""),
-    ]);
+    let config =
+        flags(&[("paths.short.prefix", "s"), ("paths.long.prefix", "sess:"), ("paths.rest.prefix", "")]);
     let of = |key: &[u8]| config.path_of(key).name.clone();
     assert_eq!(
         (of(b"sess:1"), of(b"se"), of(b"x"), of(b"")),
         ("long".into(), "short".into(), "rest".into(), "rest".into())
     );
-    assert_eq!(
-        config.paths.len(),
-        3,
-        "auths is not added beside another path of all keys"
-    );
+    assert_eq!(config.paths.len(), 3, "auths is not added beside another path of all keys");
 }
 
 #[test]
 fn a_small_section_lowers_the_largest_value() {
-    assert_eq!(
-        flags(&[("role", "relay"), ("capacity", "1mb")])
-            .section
-            .value_bytes_max,
-        256 << 10
-    );
-    assert_eq!(
-        flags(&[("aging_capacity", "2mb")]).section.value_bytes_max,
-        512 << 10
-    );
+    assert_eq!(flags(&[("role", "relay"), ("capacity", "1mb")]).section.value_bytes_max, 256 << 10);
+    assert_eq!(flags(&[("aging_capacity", "2mb")]).section.value_bytes_max, 512 << 10);
     assert_eq!(flags(&[]).section.value_bytes_max, 1 << 20);
 }
 
 #[test]
 fn config_get_speaks_redis_and_keeps_secrets() {
-    let config = flags(&[
-        ("requirepass", "hush"),
-        ("link.password", "hush"),
-        ("limits.idle_timeout_ms", "30s"),
-    ]);
+    let config =
+        flags(&[("requirepass", "hush"), ("link.password", "hush"), ("limits.idle_timeout_ms", "30s")]);
     let get = |pattern: &str| render::config_get(&config, pattern);
     let pair = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
     assert_eq!(get("maxmemory"), pair("maxmemory", "268435456"));
@@ -336,13 +247,7 @@ fn the_client_library_has_layers_of_its_own() {
         ("GSCLIENT__LINK__PASSWORD", "007"),
     ]);
     let flags = strings(&[("relays", "a:1, b:2")]);
-    let config = load_client(&Inputs {
-        env,
-        flags,
-        ..Inputs::default()
-    })
-    .expect("good")
-    .config;
+    let config = load_client(&Inputs { env, flags, ..Inputs::default() }).expect("good").config;
     assert_eq!(config.relays, ["a:1", "b:2"]);
     assert_eq!((config.capacity, config.link.password.as_str()), (8 << 20, "007"));
     assert_eq!(config.section.name, "front");
@@ -356,10 +261,6 @@ fn every_default_section_can_be_laid_out() {
             gs_shm::Geometry::of(&config.section_config()).unwrap_or_else(|e| panic!("{role}: {e}"));
         assert!(geometry.total_len <= config.capacity);
     }
-    let small = flags(&[
-        ("role", "relay"),
-        ("capacity", "1mb"),
-        ("section.block_bytes", "4096"),
-    ]);
+    let small = flags(&[("role", "relay"), ("capacity", "1mb"), ("section.block_bytes", "4096")]);
     gs_shm::Geometry::of(&small.section_config()).expect("the least section with the largest blocks");
 }

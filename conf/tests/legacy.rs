@@ -14,43 +14,25 @@ fn shipped(name: &str) -> (Config, Vec<String>) {
 }
 
 fn noted(notes: &[String], parts: &[&str]) -> bool {
-    notes
-        .iter()
-        .any(|note| parts.iter().all(|part| note.contains(part)))
+    notes.iter().any(|note| parts.iter().all(|part| note.contains(part)))
 }
 
 #[test]
 fn the_relay_of_the_readme_becomes_a_relay() {
     let (config, notes) = shipped("ml_relay.conf");
-    assert_eq!(
-        (config.role, config.port, config.sibling_port),
-        (Role::Relay, 7878, 7880)
-    );
+    assert_eq!((config.role, config.port, config.sibling_port), (Role::Relay, 7878, 7880));
     assert_eq!(config.sibling_mode, SiblingMode::Child);
     // "binding address" is the readme's placeholder.
     assert_eq!(config.bind, "127.0.0.1");
     assert!(noted(&notes, &["address", "binding address"]), "{notes:?}");
     assert!(noted(&notes, &["proc_name", "7880"]), "{notes:?}");
-    assert_eq!(
-        (config.section_name(), config.dir.as_str()),
-        ("ml_relay-9849381", "./gs-data")
-    );
+    assert_eq!((config.section_name(), config.dir.as_str()), ("ml_relay-9849381", "./gs-data"));
     assert_eq!(config.section.block_bytes, 384 + 128);
-    assert!(
-        config.capacity >= 20_000 * 512,
-        "20,000 records of 384 bytes fit: {}",
-        config.capacity
-    );
+    assert!(config.capacity >= 20_000 * 512, "20,000 records of 384 bytes fit: {}", config.capacity);
     assert_eq!(config.default_path().name, "auths");
     // One port, and it spoke TLS.
-    assert_eq!(
-        (config.tls.port, config.plain_port()),
-        (PortChoice::At(7878), None)
-    );
-    assert_eq!(
-        (config.tls.cert.as_str(), config.tls.key.as_str()),
-        ("keys/ec_crt.crt", "keys/ec_key.pem")
-    );
+    assert_eq!((config.tls.port, config.plain_port()), (PortChoice::At(7878), None));
+    assert_eq!((config.tls.cert.as_str(), config.tls.key.as_str()), ("keys/ec_crt.crt", "keys/ec_key.pem"));
     assert_eq!(
         (config.tls.client_auth, config.tls.ca.as_str()),
         (ClientAuth::Optional, "keys/cl_ec_crt.crt")
@@ -62,18 +44,9 @@ fn the_relay_of_the_readme_becomes_a_relay() {
 fn its_sibling_attaches_to_the_same_section() {
     let (sibling, _) = shipped("sibling.conf");
     let (relay, _) = shipped("ml_relay.conf");
-    assert_eq!(
-        (sibling.role, sibling.port, sibling.bind.as_str()),
-        (Role::Sibling, 7880, "127.0.0.1")
-    );
-    assert_eq!(
-        (sibling.section_name(), &sibling.dir),
-        (relay.section_name(), &relay.dir)
-    );
-    assert_eq!(
-        (sibling.section.block_bytes, sibling.capacity),
-        (relay.section.block_bytes, relay.capacity)
-    );
+    assert_eq!((sibling.role, sibling.port, sibling.bind.as_str()), (Role::Sibling, 7880, "127.0.0.1"));
+    assert_eq!((sibling.section_name(), &sibling.dir), (relay.section_name(), &relay.dir));
+    assert_eq!((sibling.section.block_bytes, sibling.capacity), (relay.section.block_bytes, relay.capacity));
     assert_eq!(sibling.section.value_bytes_max, relay.section.value_bytes_max);
 }
 
@@ -82,28 +55,13 @@ fn reliefs_are_told_apart_by_what_they_keep() {
     let (expansion, _) = shipped("relief-replicating.conf");
     let (aging, notes) = shipped("relief-age-out.conf");
     let (either, default_notes) = shipped("relief.conf");
-    assert_eq!(
-        (expansion.role, expansion.sibling.as_str()),
-        (Role::ReliefExpansion, "localhost:7880")
-    );
-    assert_eq!(
-        (aging.role, aging.aging.aged_after_ms),
-        (Role::ReliefAging, 60_000)
-    );
+    assert_eq!((expansion.role, expansion.sibling.as_str()), (Role::ReliefExpansion, "localhost:7880"));
+    assert_eq!((aging.role, aging.aging.aged_after_ms), (Role::ReliefAging, 60_000));
     assert_eq!(expansion.aging.aged_after_ms, 600_000);
-    assert!(
-        noted(&notes, &["sessions_length", "no meaning here"]),
-        "{notes:?}"
-    );
-    assert!(
-        noted(&notes, &["evictions_timeout", "no meaning here"]),
-        "{notes:?}"
-    );
+    assert!(noted(&notes, &["sessions_length", "no meaning here"]), "{notes:?}");
+    assert!(noted(&notes, &["evictions_timeout", "no meaning here"]), "{notes:?}");
     assert_eq!(either.role, Role::ReliefAging);
-    assert!(
-        noted(&default_notes, &["age_or_replica", "relief-aging"]),
-        "{default_notes:?}"
-    );
+    assert!(noted(&default_notes, &["age_or_replica", "relief-aging"]), "{default_notes:?}");
     assert_eq!(either.section_name(), "relief-aging-9849381");
     // Two reliefs of one box must not share a port, and neither answers in the clear where keys are given.
     assert_ne!(expansion.port, aging.port);
@@ -117,10 +75,7 @@ fn a_client_of_the_readme_becomes_a_client() {
         panic!("taken for a node's")
     };
     assert_eq!(loaded.config.relays, ["localhost:7878"]);
-    assert_eq!(
-        (loaded.config.auth_path.as_str(), loaded.config.manage_section),
-        ("auths", true)
-    );
+    assert_eq!((loaded.config.auth_path.as_str(), loaded.config.manage_section), ("auths", true));
     assert_eq!(loaded.config.section.name, "front-9849381");
     assert!(loaded.config.link.tls && loaded.config.link.ca == "keys/ec_crt.crt");
     assert!(noted(&loaded.notes, &["true|false"]), "{:?}", loaded.notes);
@@ -129,10 +84,7 @@ fn a_client_of_the_readme_becomes_a_client() {
     let several = r#"{ lru: { manage_section: false, cache: { el_count: 5000, record_size: 200 } },
         my_messages: [ { address: "a", port: 1 }, { address: "b", port: 2, auth_path: "users" } ] }"#;
     let config = load_client(several).expect("several relays").config;
-    assert_eq!(
-        (config.relays, config.manage_section),
-        (vec!["a:1".to_owned(), "b:2".to_owned()], false)
-    );
+    assert_eq!((config.relays, config.manage_section), (vec!["a:1".to_owned(), "b:2".to_owned()], false));
     assert_eq!(config.section.block_bytes, 328);
 }
 
@@ -140,21 +92,9 @@ fn a_client_of_the_readme_becomes_a_client() {
 fn environment_and_flags_lie_above_an_ancestors_file_too() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("legacy/sibling.conf");
     let env = vec![("GSCACHE__PORT".to_owned(), "7000".to_owned())];
-    let flags = vec![
-        ("bind".to_owned(), "::1".to_owned()),
-        ("tls.port".to_owned(), "off".to_owned()),
-    ];
-    let config = gs_conf::load(&Inputs {
-        file: Some(file),
-        env,
-        flags,
-    })
-    .expect("good")
-    .config;
-    assert_eq!(
-        (config.port, config.bind.as_str(), config.tls_port()),
-        (7000, "::1", None)
-    );
+    let flags = vec![("bind".to_owned(), "::1".to_owned()), ("tls.port".to_owned(), "off".to_owned())];
+    let config = gs_conf::load(&Inputs { file: Some(file), env, flags }).expect("good").config;
+    assert_eq!((config.port, config.bind.as_str(), config.tls_port()), (7000, "::1", None));
 }
 
 #[test]
@@ -168,21 +108,9 @@ fn odd_formatting_is_read() {
         "/**/{ half_edge: true /*/ still { a comment */, port: 7880 }",
     ] {
         let loaded = load(text).unwrap_or_else(|e| panic!("{text}\n{e}"));
-        assert_eq!(
-            (loaded.config.role, loaded.config.port),
-            (Role::Sibling, 7880),
-            "{text}"
-        );
+        assert_eq!((loaded.config.role, loaded.config.port), (Role::Sibling, 7880), "{text}");
     }
-    for text in [
-        "",
-        "// nothing",
-        "{",
-        "{ \"half_edge\" : }",
-        "[1]",
-        "{ \"a\": \"",
-        &"{a:".repeat(10_000),
-    ] {
+    for text in ["", "// nothing", "{", "{ \"half_edge\" : }", "[1]", "{ \"a\": \"", &"{a:".repeat(10_000)] {
         load(text).expect_err(text);
     }
 }
@@ -203,19 +131,12 @@ fn a_value_that_is_impossible_here_is_refused_or_brought_into_range_aloud() {
     let loaded = load(r#"{ "half_edge": true, "cache": { "max_evictions": 99999, "el_count": 3 } }"#)
         .expect("clamped");
     assert_eq!(loaded.config.aging.batch, 10_000);
-    assert!(
-        noted(&loaded.notes, &["max_evictions", "99999", "10000"]),
-        "{:?}",
-        loaded.notes
-    );
-    let text = load(r#"{ "half_edge": true, "port": 70000 }"#)
-        .expect_err("no such port")
-        .to_string();
+    assert!(noted(&loaded.notes, &["max_evictions", "99999", "10000"]), "{:?}", loaded.notes);
+    let text = load(r#"{ "half_edge": true, "port": 70000 }"#).expect_err("no such port").to_string();
     assert!(text.contains("port: \"70000\" is out of range"), "{text}");
     // Half of the TLS files must not end in a plain port.
-    let text = load(r#"{ "half_edge": true, "tls": { "server_cert": "c" } }"#)
-        .expect_err("no key")
-        .to_string();
+    let text =
+        load(r#"{ "half_edge": true, "tls": { "server_cert": "c" } }"#).expect_err("no key").to_string();
     assert!(text.contains("tls.key: "), "{text}");
 }
 
@@ -227,10 +148,7 @@ fn the_schedule_with_its_misspellings_is_honoured() {
     )
     .expect("a schedule");
     let aging = &loaded.config.aging;
-    assert_eq!(
-        (aging.aged_after_ms, aging.batch, aging.interval_ms),
-        (5000, 7, 30)
-    );
+    assert_eq!((aging.aged_after_ms, aging.batch, aging.interval_ms), (5000, 7, 30));
     assert_eq!(loaded.config.path_of(b"users:1").name, "users");
 }
 
@@ -361,18 +279,11 @@ fn an_honoured_field_changes_something() {
         ("message_relay", "auth_path", "'users'"),
         ("message_relay", "port", "12"),
         ("message_relay", "address", "'b'"),
-        (
-            "message_relay",
-            "tls",
-            "{ server_cert: 'c', server_key: 'k', client_cert: 'd', client_key: 'e' }",
-        ),
+        ("message_relay", "tls", "{ server_cert: 'c', server_key: 'k', client_cert: 'd', client_key: 'e' }"),
     ] {
         let with =
             format!("{{ full_edge: true, age_or_replica: 'age-out', {group}: {{ {field}: {value} }} }}");
-        let (with, without) = (
-            load(&with).expect(field).config,
-            load(&plain(group)).expect("plain").config,
-        );
+        let (with, without) = (load(&with).expect(field).config, load(&plain(group)).expect("plain").config);
         assert_ne!(with, without, "{field}");
     }
 }

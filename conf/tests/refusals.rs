@@ -6,23 +6,12 @@ fn from_file(extension: &str, text: &str) -> Result<gs_conf::Config, Errors> {
     let dir = tempfile::tempdir().expect("a directory can be made");
     let file = dir.path().join(format!("node.{extension}"));
     std::fs::write(&file, text).expect("a file can be written");
-    load(&Inputs {
-        file: Some(file),
-        ..Inputs::default()
-    })
-    .map(|loaded| loaded.config)
+    load(&Inputs { file: Some(file), ..Inputs::default() }).map(|loaded| loaded.config)
 }
 
 fn from_flags(pairs: &[(&str, &str)]) -> Result<gs_conf::Config, Errors> {
-    let flags = pairs
-        .iter()
-        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-        .collect();
-    load(&Inputs {
-        flags,
-        ..Inputs::default()
-    })
-    .map(|loaded| loaded.config)
+    let flags = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    load(&Inputs { flags, ..Inputs::default() }).map(|loaded| loaded.config)
 }
 
 /// Every way in which one letter goes wrong.
@@ -64,12 +53,7 @@ fn every_typo_of_every_key_is_refused_with_its_path_and_the_allowed_names() {
     for row in client_rows() {
         let typo = format!("{}x", row.name);
         let flags = vec![(typo.clone(), "1".to_owned())];
-        let text = load_client(&Inputs {
-            flags,
-            ..Inputs::default()
-        })
-        .expect_err(&typo)
-        .to_string();
+        let text = load_client(&Inputs { flags, ..Inputs::default() }).expect_err(&typo).to_string();
         assert!(text.contains(&typo) && text.contains(row.name), "{text}");
     }
 }
@@ -82,22 +66,14 @@ fn a_typo_in_a_file_or_the_environment_is_refused_alike() {
         ("json5", "{role: 'relay', section: {block_byte: 256}}"),
     ] {
         let text = from_file(extension, text).expect_err(extension).to_string();
-        assert!(
-            text.contains("node.") && text.contains("section.block_byte:"),
-            "{text}"
-        );
+        assert!(text.contains("node.") && text.contains("section.block_byte:"), "{text}");
         assert!(
             text.contains("did you mean section.block_bytes?") && text.contains("section.value_bytes_max"),
             "{text}"
         );
     }
     let env = vec![("GSCACHE__SECTION__BLOCK_BYTE".to_owned(), "256".to_owned())];
-    let text = load(&Inputs {
-        env,
-        ..Inputs::default()
-    })
-    .expect_err("a typo")
-    .to_string();
+    let text = load(&Inputs { env, ..Inputs::default() }).expect_err("a typo").to_string();
     assert!(text.starts_with("environment: section.block_byte"), "{text}");
 }
 
@@ -110,15 +86,9 @@ fn everything_that_is_wrong_is_told_at_once() {
     )
     .expect_err("a heap of mistakes");
     let text = errors.to_string();
-    for part in [
-        "databases",
-        "prot",
-        "heartbeat_ms",
-        "tls.cert",
-        "tls.key",
-        "paths.b.prefix",
-        "paths.b.copies",
-    ] {
+    for part in
+        ["databases", "prot", "heartbeat_ms", "tls.cert", "tls.key", "paths.b.prefix", "paths.b.copies"]
+    {
         assert!(text.contains(part), "{part} is missing in:\n{text}");
     }
     assert_eq!(text.lines().count(), errors.0.len(), "one line each");
@@ -128,10 +98,7 @@ fn everything_that_is_wrong_is_told_at_once() {
 fn a_rule_about_a_refused_value_is_not_judged() {
     // The reader should mend the value first; a conflict with a default that nobody wrote would mislead.
     let errors = from_flags(&[("lease_ms", "1"), ("heartbeat_ms", "20000")]).expect_err("out of range");
-    assert!(
-        matches!(errors.0.as_slice(), [ConfError::OutOfRange { .. }]),
-        "{errors}"
-    );
+    assert!(matches!(errors.0.as_slice(), [ConfError::OutOfRange { .. }]), "{errors}");
 }
 
 #[test]
@@ -168,29 +135,16 @@ fn a_secret_is_not_in_the_error_about_it() {
         .expect_err("numbers")
         .to_string();
     assert!(!text.contains("71717171") && !text.contains("42424242"), "{text}");
-    assert!(
-        text.contains("requirepass: (hidden)") && text.contains("link.password: (hidden)"),
-        "{text}"
-    );
+    assert!(text.contains("requirepass: (hidden)") && text.contains("link.password: (hidden)"), "{text}");
 }
 
 #[test]
 fn a_secret_is_neither_in_a_debug_print_nor_in_a_syntax_error() {
     let config = from_flags(&[("requirepass", "hush-1"), ("link.password", "hush-2")]).expect("passwords");
     let text = format!("{config:?} {config:#?}");
-    assert!(
-        !text.contains("hush") && text.contains("requirepass: (hidden)"),
-        "{text}"
-    );
+    assert!(!text.contains("hush") && text.contains("requirepass: (hidden)"), "{text}");
     let flags = vec![("requirepass".to_owned(), "hush".to_owned())];
-    let text = format!(
-        "{:?}",
-        Inputs {
-            env: flags.clone(),
-            flags,
-            file: None
-        }
-    );
+    let text = format!("{:?}", Inputs { env: flags.clone(), flags, file: None });
     assert!(!text.contains("hush"), "{text}");
     for (extension, text) in [
         ("toml", "port = 1\nrequirepass = \"hush\n"),
@@ -215,35 +169,15 @@ fn options_must_agree_with_each_other() {
         (vec![("link.tls", "true")], "link.ca"),
         (vec![("link.cert", "a")], "link.key"),
         (vec![("section.block_bytes", "130")], "section.block_bytes"),
-        (
-            vec![("capacity", "1mb"), ("section.value_bytes_max", "1mb")],
-            "section.value_bytes_max",
-        ),
+        (vec![("capacity", "1mb"), ("section.value_bytes_max", "1mb")], "section.value_bytes_max"),
         (vec![("paths.auths.prefix", "auth:")], "paths"),
+        (vec![("paths.x.prefix", ""), ("paths.auths.prefix", "")], "paths.x.prefix"),
         (
-            vec![("paths.x.prefix", ""), ("paths.auths.prefix", "")],
-            "paths.x.prefix",
-        ),
-        (
-            vec![
-                ("paths.x.partition", "stale"),
-                ("paths.x.stale_ms", "0"),
-                ("paths.x.prefix", "x"),
-            ],
+            vec![("paths.x.partition", "stale"), ("paths.x.stale_ms", "0"), ("paths.x.prefix", "x")],
             "paths.x.stale_ms",
         ),
-        (
-            vec![("tls.port", "7878"), ("tls.cert", "c"), ("tls.key", "k")],
-            "link.tls",
-        ),
-        (
-            vec![
-                ("role", "relay"),
-                ("capacity", "1tb"),
-                ("section.block_bytes", "128"),
-            ],
-            "capacity",
-        ),
+        (vec![("tls.port", "7878"), ("tls.cert", "c"), ("tls.key", "k")], "link.tls"),
+        (vec![("role", "relay"), ("capacity", "1tb"), ("section.block_bytes", "128")], "capacity"),
         (vec![("paths.a__b.prefix", "a")], "paths.a__b.prefix"),
         (vec![("paths.a_.prefix", "a")], "paths.a_.prefix"),
         (vec![("section.name", "../x")], "section.name"),
@@ -251,19 +185,11 @@ fn options_must_agree_with_each_other() {
         (vec![("paths.Upper.prefix", "u")], "paths.Upper.prefix"),
     ] {
         let errors = from_flags(&pairs).expect_err(key);
-        assert!(
-            errors.to_string().contains(&format!("{key}: ")),
-            "{pairs:?}: {errors}"
-        );
+        assert!(errors.to_string().contains(&format!("{key}: ")), "{pairs:?}: {errors}");
         assert_eq!(errors.0.len(), 1, "{errors}");
     }
     // Ports that are free to choose never collide, and a role's listeners are its own only.
-    from_flags(&[
-        ("port", "0"),
-        ("sibling_port", "0"),
-        ("expansion_port", "0"),
-        ("aging_port", "0"),
-    ])
-    .expect("free ones");
+    from_flags(&[("port", "0"), ("sibling_port", "0"), ("expansion_port", "0"), ("aging_port", "0")])
+        .expect("free ones");
     from_flags(&[("role", "relief-aging"), ("port", "7880")]).expect("it has no sibling's port");
 }

@@ -39,24 +39,14 @@ fn every_shipped_file_loads_as_what_it_is() {
 #[test]
 fn the_commented_lines_are_good_too() {
     // A reader takes the comment sign away and expects it to work.
-    for name in [
-        "relay.toml",
-        "sibling.toml",
-        "relief-expansion.toml",
-        "relief-aging.toml",
-        "client.toml",
-    ] {
+    for name in ["relay.toml", "sibling.toml", "relief-expansion.toml", "relief-aging.toml", "client.toml"] {
         let text = std::fs::read_to_string(here().join(name)).expect("it ships");
         let mut opened = String::new();
         for line in text.lines() {
             let bare = line.strip_prefix("# ").unwrap_or(line);
             let key = bare.split(" = ").next().unwrap_or_default();
             let is_option = bare.contains(" = ") && key.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-            opened.push_str(if is_option || bare.starts_with('[') {
-                bare
-            } else {
-                line
-            });
+            opened.push_str(if is_option || bare.starts_with('[') { bare } else { line });
             opened.push('\n');
         }
         let dir = tempfile::tempdir().expect("a directory can be made");
@@ -75,10 +65,7 @@ fn the_reference_is_the_table() {
         std::fs::write(&file, &wanted).expect("the reference can be written");
         return;
     }
-    assert!(
-        found == wanted,
-        "REFERENCE.md is old: run UPDATE=1 cargo test -p gs-conf"
-    );
+    assert!(found == wanted, "REFERENCE.md is old: run UPDATE=1 cargo test -p gs-conf");
 }
 
 #[test]

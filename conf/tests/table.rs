@@ -5,18 +5,13 @@ use std::collections::BTreeSet;
 use gs_conf::{Config, Inputs, Kind, Role, Row, client_rows, load, load_client, render, rows};
 
 fn flags(pairs: &[(&str, String)]) -> Inputs {
-    Inputs {
-        flags: pairs.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect(),
-        ..Inputs::default()
-    }
+    Inputs { flags: pairs.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect(), ..Inputs::default() }
 }
 
 /// The shown value of an option, by its own name.
 fn shown(config: &Config, name: &str) -> String {
     let all = render::config_get(config, &name.replace('*', "auths"));
-    all.first()
-        .map(|(_, value)| value.clone())
-        .unwrap_or_else(|| panic!("{name} is not shown"))
+    all.first().map(|(_, value)| value.clone()).unwrap_or_else(|| panic!("{name} is not shown"))
 }
 
 /// Both ends of a number's range.
@@ -35,11 +30,7 @@ fn names_are_unique_and_every_row_says_what_it_is_for() {
         assert_eq!(names.len(), table.len());
         let flags: Vec<_> = table.iter().filter_map(|row| row.flag).collect();
         assert_eq!(flags.iter().collect::<BTreeSet<_>>().len(), flags.len());
-        let aliases: Vec<_> = table
-            .iter()
-            .filter_map(|row| row.redis)
-            .map(|alias| alias.name)
-            .collect();
+        let aliases: Vec<_> = table.iter().filter_map(|row| row.redis).map(|alias| alias.name).collect();
         assert_eq!(aliases.iter().collect::<BTreeSet<_>>().len(), aliases.len());
         for row in table {
             let doc = row.doc.trim();
@@ -58,13 +49,8 @@ fn every_default_of_every_role_is_one_that_could_be_written() {
     for role in Role::ALL {
         for row in rows().filter(|row| row.name != "role") {
             let name = row.name.replace('*', "auths");
-            let given = [
-                ("role", role.to_string()),
-                (name.as_str(), row.default.of(*role).to_owned()),
-            ];
-            let loaded = load(&flags(&given))
-                .unwrap_or_else(|e| panic!("{role} {name}: {e}"))
-                .config;
+            let given = [("role", role.to_string()), (name.as_str(), row.default.of(*role).to_owned())];
+            let loaded = load(&flags(&given)).unwrap_or_else(|e| panic!("{role} {name}: {e}")).config;
             assert_eq!(
                 shown(&loaded, row.name),
                 shown(&Config::of_role(*role), row.name),
@@ -96,13 +82,8 @@ fn both_ends_of_every_range_arrive_in_the_field() {
                 }
                 _ => {}
             }
-            let inputs = Inputs {
-                flags: pairs,
-                ..Inputs::default()
-            };
-            let config = load(&inputs)
-                .unwrap_or_else(|e| panic!("{} = {value}: {e}", row.name))
-                .config;
+            let inputs = Inputs { flags: pairs, ..Inputs::default() };
+            let config = load(&inputs).unwrap_or_else(|e| panic!("{} = {value}: {e}", row.name)).config;
             assert_eq!(shown(&config, row.name), value.to_string(), "{}", row.name);
         }
     }
@@ -114,17 +95,9 @@ fn every_number_beyond_its_range_is_refused_naming_value_limit_and_path() {
         let Some((min, max)) = ends(row) else { continue };
         for value in [min.checked_sub(1), max.checked_add(1)].into_iter().flatten() {
             let name = row.name.replace('*', "auths");
-            let text = load(&flags(&[(&name, value.to_string())]))
-                .expect_err(row.name)
-                .to_string();
-            assert!(
-                text.contains(&name) && text.contains(&value.to_string()),
-                "{text}"
-            );
-            assert!(
-                text.contains("from ") && text.contains(" to "),
-                "no way out: {text}"
-            );
+            let text = load(&flags(&[(&name, value.to_string())])).expect_err(row.name).to_string();
+            assert!(text.contains(&name) && text.contains(&value.to_string()), "{text}");
+            assert!(text.contains("from ") && text.contains(" to "), "no way out: {text}");
         }
     }
 }
@@ -139,14 +112,10 @@ fn every_word_of_every_choice_is_taken_and_others_are_not() {
             if name == "tls.client_auth" {
                 given.push(("tls.ca", "ca.pem".to_owned()));
             }
-            let config = load(&flags(&given))
-                .unwrap_or_else(|e| panic!("{name} = {word}: {e}"))
-                .config;
+            let config = load(&flags(&given)).unwrap_or_else(|e| panic!("{name} = {word}: {e}")).config;
             assert_eq!(shown(&config, row.name), *word);
         }
-        let text = load(&flags(&[(&name, "perhaps".to_owned())]))
-            .expect_err("no such word")
-            .to_string();
+        let text = load(&flags(&[(&name, "perhaps".to_owned())])).expect_err("no such word").to_string();
         assert!(words.iter().all(|word| text.contains(word)), "{text}");
     }
 }
@@ -157,14 +126,8 @@ fn aging_has_the_ranges_and_defaults_of_the_policies() {
     assert_eq!(config.params(), gs_policies::Params::default());
     for param in gs_policies::params::PARAMS {
         let name = format!("aging.{}", param.name);
-        let row = rows()
-            .find(|row| row.name == name)
-            .unwrap_or_else(|| panic!("{name} is missing"));
-        assert_eq!(
-            ends(row).map(|(a, b)| (a as u64, b as u64)),
-            Some((param.min, param.max)),
-            "{name}"
-        );
+        let row = rows().find(|row| row.name == name).unwrap_or_else(|| panic!("{name} is missing"));
+        assert_eq!(ends(row).map(|(a, b)| (a as u64, b as u64)), Some((param.min, param.max)), "{name}");
         assert!(row.runtime, "{name}: GS.AGE POLICY sets it at run time");
     }
 }
@@ -186,20 +149,13 @@ fn what_may_change_at_run_time_changes_and_the_rest_says_so() {
         }
     }
     let mut config = Config::default();
-    config
-        .set("TIMEOUT", "30")
-        .expect("Redis's name, in Redis's unit");
+    config.set("TIMEOUT", "30").expect("Redis's name, in Redis's unit");
     assert_eq!(config.limits.idle_timeout_ms, 30_000);
-    config
-        .set("notify-keyspace-events", "Egx")
-        .expect("Spring sets it");
+    config.set("notify-keyspace-events", "Egx").expect("Spring sets it");
     assert_eq!(config.notify_keyspace_events, "Egx");
-    for (name, value) in [
-        ("notify-keyspace-events", "Q"),
-        ("maxclients", "0"),
-        ("timeout", ""),
-        ("nonsense", "1"),
-    ] {
+    for (name, value) in
+        [("notify-keyspace-events", "Q"), ("maxclients", "0"), ("timeout", ""), ("nonsense", "1")]
+    {
         let before = config.clone();
         config.set(name, value).expect_err(name);
         assert_eq!(config, before, "{name}: a refused change changed something");

@@ -17,11 +17,7 @@ pub enum Admit {
 /// Judges a value's length against the limit.
 #[must_use]
 pub fn admit(len: u64, max: u64) -> Admit {
-    if len <= max {
-        Admit::Accept
-    } else {
-        Admit::TooLarge { len, max }
-    }
+    if len <= max { Admit::Accept } else { Admit::TooLarge { len, max } }
 }
 
 /// What a full owner does (`section.on_full`).

@@ -42,11 +42,7 @@ pub enum Route {
 /// nothing can be demoted, and [`crate::admit::on_full`] decides.
 #[must_use]
 pub fn route(age_ms: u64, params: &AgeParams, reach: Reach) -> Option<Route> {
-    let wanted = if age_ms < params.aged_after_ms {
-        Route::Expansion
-    } else {
-        Route::Aging
-    };
+    let wanted = if age_ms < params.aged_after_ms { Route::Expansion } else { Route::Aging };
     match (wanted, reach.expansion, reach.aging) {
         (_, false, false) => None,
         (Route::Expansion, true, _) | (_, true, false) => Some(Route::Expansion),

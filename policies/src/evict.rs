@@ -106,18 +106,11 @@ pub struct Fifo {
 
 impl Evict for Fifo {
     fn judge(&self, view: &View) -> Verdict {
-        if expired(view) || view.age_ms >= self.older_than_ms {
-            Verdict::Take
-        } else {
-            Verdict::Keep
-        }
+        if expired(view) || view.age_ms >= self.older_than_ms { Verdict::Take } else { Verdict::Keep }
     }
 
     fn worse(&self, a: &View, b: &View) -> Ordering {
-        expired(b)
-            .cmp(&expired(a))
-            .then(b.age_ms.cmp(&a.age_ms))
-            .then(b.idle_ms.cmp(&a.idle_ms))
+        expired(b).cmp(&expired(a)).then(b.age_ms.cmp(&a.age_ms)).then(b.idle_ms.cmp(&a.idle_ms))
     }
 
     fn name(&self) -> &'static str {
@@ -141,18 +134,11 @@ fn life_ms(view: &View) -> u64 {
 
 impl Evict for LeastLife {
     fn judge(&self, view: &View) -> Verdict {
-        if expired(view) || life_ms(view) <= self.remaining_up_to_ms {
-            Verdict::Take
-        } else {
-            Verdict::Keep
-        }
+        if expired(view) || life_ms(view) <= self.remaining_up_to_ms { Verdict::Take } else { Verdict::Keep }
     }
 
     fn worse(&self, a: &View, b: &View) -> Ordering {
-        life_ms(a)
-            .cmp(&life_ms(b))
-            .then(b.idle_ms.cmp(&a.idle_ms))
-            .then(b.age_ms.cmp(&a.age_ms))
+        life_ms(a).cmp(&life_ms(b)).then(b.idle_ms.cmp(&a.idle_ms)).then(b.age_ms.cmp(&a.age_ms))
     }
 
     fn name(&self) -> &'static str {

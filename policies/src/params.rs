@@ -57,13 +57,7 @@ pub const PARAMS: [Param; COUNT] = [
         default: 70,
         doc: "An expansion node hands back while the relay's section is filled less than this; 0 never.",
     },
-    Param {
-        name: "batch",
-        min: 1,
-        max: 10_000,
-        default: 256,
-        doc: "Records moved in one step at most.",
-    },
+    Param { name: "batch", min: 1, max: 10_000, default: 256, doc: "Records moved in one step at most." },
     Param {
         name: "interval_ms",
         min: 1,
@@ -148,10 +142,7 @@ impl Params {
     /// The routing part.
     #[must_use]
     pub fn age(&self) -> AgeParams {
-        AgeParams {
-            aged_after_ms: self.values[0],
-            worth_moving_ms: self.values[1],
-        }
+        AgeParams { aged_after_ms: self.values[0], worth_moving_ms: self.values[1] }
     }
 
     /// The pressure part.

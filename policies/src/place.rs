@@ -33,9 +33,9 @@ pub struct Node {
 /// A seed from a node's name (FNV-1a, then mixed).
 #[must_use]
 pub fn seed_of(name: &[u8]) -> u64 {
-    let hash = name.iter().fold(0xcbf2_9ce4_8422_2325u64, |h, b| {
-        (h ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = name
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0000_0100_0000_01b3));
     mix(hash)
 }
 
@@ -81,12 +81,7 @@ struct Lot {
 impl Lot {
     fn draw(slot: u16, node: &Node) -> Lot {
         let hash = mix(node.seed ^ mix(u64::from(slot).wrapping_add(0x9e37_79b9_7f4a_7c15)));
-        Lot {
-            cost: minus_log2(hash),
-            weight: node.weight,
-            seed: node.seed,
-            index: node.index,
-        }
+        Lot { cost: minus_log2(hash), weight: node.weight, seed: node.seed, index: node.index }
     }
 
     /// Compares `cost / weight` without dividing. Equal lots (about one in 2^20) go by seed, then index, so the
@@ -94,9 +89,7 @@ impl Lot {
     fn order(a: &Lot, b: &Lot) -> Ordering {
         let left = u128::from(a.cost) * u128::from(b.weight);
         let right = u128::from(b.cost) * u128::from(a.weight);
-        left.cmp(&right)
-            .then(a.seed.cmp(&b.seed))
-            .then(a.index.cmp(&b.index))
+        left.cmp(&right).then(a.seed.cmp(&b.seed)).then(a.index.cmp(&b.index))
     }
 }
 
@@ -112,11 +105,7 @@ fn minus_log2(hash: u64) -> u64 {
         let carry = square >> 64 != 0;
         fraction = (fraction << 1) | u64::from(carry);
         // A square in [2, 4) is halved back into [1, 2); the cast keeps the low 64 bits, which hold it whole.
-        m = if carry {
-            (square >> 1) as u64
-        } else {
-            square as u64
-        };
+        m = if carry { (square >> 1) as u64 } else { square as u64 };
     }
     // log2(x) = 63 - whole + fraction; minus that from 64
     ((whole + 1) << 32) - fraction

@@ -38,15 +38,9 @@ pub fn demand(free: u64, total: u64, freeing: bool, params: &PressureParams) -> 
     let enough = target.saturating_add(target / 2).min(total);
     let goal = if freeing { enough } else { target };
     if free >= goal {
-        Demand {
-            blocks: 0,
-            freeing: false,
-        }
+        Demand { blocks: 0, freeing: false }
     } else {
-        Demand {
-            blocks: enough - free,
-            freeing: true,
-        }
+        Demand { blocks: enough - free, freeing: true }
     }
 }
 
@@ -69,10 +63,7 @@ pub fn level(free: u64, total: u64, params: &PressureParams) -> u8 {
     if total == 0 {
         return 0;
     }
-    let calm = percent(total, params.free_target_pct)
-        .max(1)
-        .saturating_mul(2)
-        .min(total);
+    let calm = percent(total, params.free_target_pct).max(1).saturating_mul(2).min(total);
     let missing = u128::from(calm.saturating_sub(free));
     u8::try_from(missing * 100 / u128::from(calm)).unwrap_or(100)
 }

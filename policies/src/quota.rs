@@ -41,14 +41,9 @@ pub fn check(quota: &Quota, usage: &Usage, old_bytes: Option<u64>, new_bytes: u6
     let grows = new_bytes > old_bytes.unwrap_or(0);
     let objects = usage.objects.saturating_add(u64::from(old_bytes.is_none()));
     if quota.objects_max > 0 && old_bytes.is_none() && objects > quota.objects_max {
-        return Err(Over::Objects {
-            max: quota.objects_max,
-        });
+        return Err(Over::Objects { max: quota.objects_max });
     }
-    let bytes = usage
-        .bytes
-        .saturating_sub(old_bytes.unwrap_or(0))
-        .saturating_add(new_bytes);
+    let bytes = usage.bytes.saturating_sub(old_bytes.unwrap_or(0)).saturating_add(new_bytes);
     if quota.bytes_max > 0 && grows && bytes > quota.bytes_max {
         return Err(Over::Bytes { max: quota.bytes_max });
     }

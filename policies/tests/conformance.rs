@@ -10,40 +10,23 @@ use proptest::prelude::*;
 fn open() -> [Box<dyn Evict>; 4] {
     [
         Box::new(Recency::default()),
-        Box::new(Recency {
-            spare_younger_ms: 60_000,
-        }),
+        Box::new(Recency { spare_younger_ms: 60_000 }),
         Box::new(Fifo { older_than_ms: 0 }),
-        Box::new(LeastLife {
-            remaining_up_to_ms: u64::MAX,
-        }),
+        Box::new(LeastLife { remaining_up_to_ms: u64::MAX }),
     ]
 }
 
 /// And with it shut: what they take now, they take for another reason.
 fn shut() -> [Box<dyn Evict>; 3] {
     [
-        Box::new(Recency {
-            spare_younger_ms: u64::MAX,
-        }),
-        Box::new(Fifo {
-            older_than_ms: u64::MAX,
-        }),
-        Box::new(LeastLife {
-            remaining_up_to_ms: 0,
-        }),
+        Box::new(Recency { spare_younger_ms: u64::MAX }),
+        Box::new(Fifo { older_than_ms: u64::MAX }),
+        Box::new(LeastLife { remaining_up_to_ms: 0 }),
     ]
 }
 
 fn view() -> impl Strategy<Value = View> {
-    (
-        0u8..=3,
-        any::<u64>(),
-        any::<u64>(),
-        proptest::option::of(any::<u64>()),
-        any::<u32>(),
-        0u8..=100,
-    )
+    (0u8..=3, any::<u64>(), any::<u64>(), proptest::option::of(any::<u64>()), any::<u32>(), 0u8..=100)
         .prop_map(|(refs, age_ms, idle_ms, remaining_ms, bytes, pressure)| View {
             refs,
             age_ms,
@@ -124,14 +107,8 @@ proptest! {
     }
 }
 
-const VIEW: View = View {
-    refs: 0,
-    age_ms: 1000,
-    idle_ms: 1000,
-    remaining_ms: None,
-    bytes: 256,
-    pressure: 50,
-};
+const VIEW: View =
+    View { refs: 0, age_ms: 1000, idle_ms: 1000, remaining_ms: None, bytes: 256, pressure: 50 };
 
 #[test]
 fn names_are_unique() {
@@ -144,114 +121,49 @@ fn recency_takes_the_unread_at_the_first_pass_and_gives_readers_a_pass_each() {
     let policy = Recency::default();
     assert_eq!(policy.judge(&VIEW), Verdict::Take);
     assert_eq!(policy.judge(&View { refs: 3, ..VIEW }), Verdict::Demerit);
-    let sparing = Recency {
-        spare_younger_ms: 2000,
-    };
-    assert_eq!(
-        sparing.judge(&VIEW),
-        Verdict::Keep,
-        "a login before its first read"
-    );
-    assert_eq!(
-        sparing.judge(&View { pressure: 90, ..VIEW }),
-        Verdict::Take,
-        "but not when room is short"
-    );
+    let sparing = Recency { spare_younger_ms: 2000 };
+    assert_eq!(sparing.judge(&VIEW), Verdict::Keep, "a login before its first read");
+    assert_eq!(sparing.judge(&View { pressure: 90, ..VIEW }), Verdict::Take, "but not when room is short");
 }
 
 #[test]
 fn fifo_looks_at_age_alone() {
     let policy = Fifo { older_than_ms: 1000 };
-    assert_eq!(
-        policy.judge(&View {
-            refs: 3,
-            idle_ms: 0,
-            ..VIEW
-        }),
-        Verdict::Take
-    );
+    assert_eq!(policy.judge(&View { refs: 3, idle_ms: 0, ..VIEW }), Verdict::Take);
     assert_eq!(policy.judge(&View { age_ms: 999, ..VIEW }), Verdict::Keep);
 }
 
 #[test]
 fn least_life_spares_what_lives_for_ever_until_nothing_else_is_left() {
-    let policy = LeastLife {
-        remaining_up_to_ms: 5000,
-    };
-    assert_eq!(
-        policy.judge(&View {
-            remaining_ms: Some(5000),
-            refs: 3,
-            ..VIEW
-        }),
-        Verdict::Take
-    );
-    assert_eq!(
-        policy.judge(&View {
-            remaining_ms: Some(5001),
-            ..VIEW
-        }),
-        Verdict::Keep
-    );
+    let policy = LeastLife { remaining_up_to_ms: 5000 };
+    assert_eq!(policy.judge(&View { remaining_ms: Some(5000), refs: 3, ..VIEW }), Verdict::Take);
+    assert_eq!(policy.judge(&View { remaining_ms: Some(5001), ..VIEW }), Verdict::Keep);
     assert_eq!(policy.judge(&VIEW), Verdict::Keep);
-    let (soon, never) = (
-        View {
-            remaining_ms: Some(1),
-            ..VIEW
-        },
-        VIEW,
-    );
+    let (soon, never) = (View { remaining_ms: Some(1), ..VIEW }, VIEW);
     assert_eq!(policy.worse(&soon, &never), Ordering::Less);
 }
 
 #[test]
 fn a_cutoff_reaches_any_mark_in_64_sweeps_and_rests_when_it_is_right() {
-    let none = Swept {
-        seen: 100,
-        taken: 0,
-        wanted: 10,
-    };
-    let many = Swept {
-        seen: 100,
-        taken: 90,
-        wanted: 10,
-    };
-    let right = Swept {
-        seen: 100,
-        taken: 15,
-        wanted: 10,
-    };
-    let nothing = Swept {
-        seen: 0,
-        taken: 0,
-        wanted: 10,
-    };
+    let none = Swept { seen: 100, taken: 0, wanted: 10 };
+    let many = Swept { seen: 100, taken: 90, wanted: 10 };
+    let right = Swept { seen: 100, taken: 15, wanted: 10 };
+    let nothing = Swept { seen: 0, taken: 0, wanted: 10 };
     let run = |from: u64, step: fn(Cutoff, Swept) -> Cutoff, swept: Swept| {
         (0..64).fold(Cutoff(from), |cutoff, _| step(cutoff, swept)).0
     };
-    assert_eq!(
-        run(u64::MAX, Cutoff::older, none),
-        0,
-        "everything is old enough in the end"
-    );
+    assert_eq!(run(u64::MAX, Cutoff::older, none), 0, "everything is old enough in the end");
     assert_eq!(
         run(0, Cutoff::sooner, none),
         1 << 63,
         "and everything short-lived enough, within a factor of two"
     );
-    assert_eq!(
-        Cutoff(1 << 63).sooner(none),
-        Cutoff(u64::MAX),
-        "records without a deadline, too"
-    );
+    assert_eq!(Cutoff(1 << 63).sooner(none), Cutoff(u64::MAX), "records without a deadline, too");
     assert_eq!(run(0, Cutoff::older, many), 1 << 63);
     assert_eq!(run(u64::MAX, Cutoff::sooner, many), 0);
-    for cutoff in [
-        Cutoff(7).older(right),
-        Cutoff(7).sooner(right),
-        Cutoff(7).older(nothing),
-        Cutoff(7).sooner(nothing),
-    ] {
+    for cutoff in
+        [Cutoff(7).older(right), Cutoff(7).sooner(right), Cutoff(7).older(nothing), Cutoff(7).sooner(nothing)]
+    {
         assert_eq!(cutoff, Cutoff(7));
     }
 }
@@ -259,31 +171,14 @@ fn a_cutoff_reaches_any_mark_in_64_sweeps_and_rests_when_it_is_right() {
 /// A model of a relief under steady pressure: the cutoff must settle where each sweep takes about what is wanted.
 #[test]
 fn a_cutoff_settles_in_a_population() {
-    let population: Vec<View> = (0..1000)
-        .map(|i| View {
-            age_ms: i * 60_000,
-            ..VIEW
-        })
-        .collect();
+    let population: Vec<View> = (0..1000).map(|i| View { age_ms: i * 60_000, ..VIEW }).collect();
     let mut cutoff = Cutoff(1);
     let mut last = 0;
     for _ in 0..64 {
-        let policy = Fifo {
-            older_than_ms: cutoff.0,
-        };
-        last = population
-            .iter()
-            .filter(|view| policy.judge(view) == Verdict::Take)
-            .count() as u32;
-        cutoff = cutoff.older(Swept {
-            seen: 1000,
-            taken: last,
-            wanted: 300,
-        });
+        let policy = Fifo { older_than_ms: cutoff.0 };
+        last = population.iter().filter(|view| policy.judge(view) == Verdict::Take).count() as u32;
+        cutoff = cutoff.older(Swept { seen: 1000, taken: last, wanted: 300 });
     }
-    assert!(
-        (300..=1000).contains(&last),
-        "{last} are taken where 300 are wanted"
-    );
+    assert!((300..=1000).contains(&last), "{last} are taken where 300 are wanted");
     assert!(cutoff.0 > 1, "it moved");
 }

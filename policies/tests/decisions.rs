@@ -8,49 +8,24 @@ use gs_policies::quota::{Over, Quota, Usage, check};
 use gs_policies::{AgeParams, Params, Reach, Route, route};
 use proptest::prelude::*;
 
-const BOTH: Reach = Reach {
-    expansion: true,
-    aging: true,
-};
+const BOTH: Reach = Reach { expansion: true, aging: true };
 
 #[test]
 fn the_young_expand_and_the_old_age() {
-    let params = AgeParams {
-        aged_after_ms: 1000,
-        worth_moving_ms: 50,
-    };
+    let params = AgeParams { aged_after_ms: 1000, worth_moving_ms: 50 };
     assert_eq!(route(999, &params, BOTH), Some(Route::Expansion));
     assert_eq!(route(1000, &params, BOTH), Some(Route::Aging));
-    assert_eq!(
-        route(
-            0,
-            &AgeParams {
-                aged_after_ms: 0,
-                ..params
-            },
-            BOTH
-        ),
-        Some(Route::Aging)
-    );
+    assert_eq!(route(0, &AgeParams { aged_after_ms: 0, ..params }, BOTH), Some(Route::Aging));
     assert!(not_worth_moving(Some(49), &params) && !not_worth_moving(Some(50), &params));
     assert!(
         !not_worth_moving(None, &params)
-            && !not_worth_moving(
-                Some(0),
-                &AgeParams {
-                    worth_moving_ms: 0,
-                    ..params
-                }
-            )
+            && !not_worth_moving(Some(0), &AgeParams { worth_moving_ms: 0, ..params })
     );
 }
 
 #[test]
 fn a_victim_goes_wherever_somebody_takes_it() {
-    let params = AgeParams {
-        aged_after_ms: 1000,
-        worth_moving_ms: 0,
-    };
+    let params = AgeParams { aged_after_ms: 1000, worth_moving_ms: 0 };
     for age in [0, 5000] {
         let with = |expansion, aging| route(age, &params, Reach { expansion, aging });
         assert_eq!(with(true, false), Some(Route::Expansion));
@@ -59,37 +34,17 @@ fn a_victim_goes_wherever_somebody_takes_it() {
     }
 }
 
-const P: PressureParams = PressureParams {
-    free_target_pct: 4,
-    hand_back_below_pct: 70,
-    batch: 100,
-};
+const P: PressureParams = PressureParams { free_target_pct: 4, hand_back_below_pct: 70, batch: 100 };
 
 #[test]
 fn freeing_starts_below_the_mark_and_goes_on_past_it() {
-    assert_eq!(
-        demand(40, 1000, false, &P).blocks,
-        0,
-        "at the mark nothing starts"
-    );
+    assert_eq!(demand(40, 1000, false, &P).blocks, 0, "at the mark nothing starts");
     let started = demand(39, 1000, false, &P);
-    assert_eq!(
-        (started.blocks, started.freeing),
-        (21, true),
-        "up to one and a half times the mark"
-    );
-    assert_eq!(
-        demand(45, 1000, true, &P).blocks,
-        15,
-        "and having begun it goes on"
-    );
+    assert_eq!((started.blocks, started.freeing), (21, true), "up to one and a half times the mark");
+    assert_eq!(demand(45, 1000, true, &P).blocks, 15, "and having begun it goes on");
     assert!(!demand(60, 1000, true, &P).freeing);
     assert_eq!(demand(45, 1000, false, &P).blocks, 0, "but does not begin there");
-    assert_eq!(
-        demand(0, 3, false, &P).blocks,
-        1,
-        "a small section keeps a block, too"
-    );
+    assert_eq!(demand(0, 3, false, &P).blocks, 1, "a small section keeps a block, too");
     assert_eq!(demand(0, 0, false, &P).blocks, 0, "an empty one has none to keep");
     assert!(demand(0, u64::MAX, false, &P).blocks > 0);
 }
@@ -100,18 +55,7 @@ fn a_relief_hands_back_only_into_calm_and_only_up_to_the_mark() {
     assert_eq!(hand_back(350, 1000, 500, &P), 50);
     assert_eq!(hand_back(900, 1000, 500, &P), 100, "a batch at a time");
     assert_eq!(hand_back(900, 1000, 7, &P), 7, "not more than it holds");
-    assert_eq!(
-        hand_back(
-            900,
-            1000,
-            7,
-            &PressureParams {
-                hand_back_below_pct: 0,
-                ..P
-            }
-        ),
-        0
-    );
+    assert_eq!(hand_back(900, 1000, 7, &PressureParams { hand_back_below_pct: 0, ..P }), 0);
     assert_eq!(hand_back(0, 0, 7, &P), 0);
 }
 
@@ -166,38 +110,20 @@ fn a_full_owner_drops_only_where_it_may() {
     assert_eq!(on_full(OnFull::Auto, true, 49, 50), Full::Wait { left_ms: 1 });
     assert_eq!(on_full(OnFull::Auto, true, 50, 50), Full::Refuse);
     assert_eq!(on_full(OnFull::Relief, true, 999, 50), Full::Refuse);
-    assert_eq!(
-        on_full(OnFull::Relief, false, 0, 50),
-        Full::Refuse,
-        "nobody will make room"
-    );
+    assert_eq!(on_full(OnFull::Relief, false, 0, 50), Full::Refuse, "nobody will make room");
     assert_eq!(on_full(OnFull::Drop, true, 0, 50), Full::Drop);
 }
 
 #[test]
 fn a_quota_stops_growth_and_never_shrinking() {
-    let quota = Quota {
-        objects_max: 2,
-        bytes_max: 100,
-    };
+    let quota = Quota { objects_max: 2, bytes_max: 100 };
     let at = |objects, bytes| Usage { objects, bytes };
     assert_eq!(check(&quota, &at(1, 50), None, 50), Ok(()));
     assert_eq!(check(&quota, &at(2, 50), None, 1), Err(Over::Objects { max: 2 }));
     assert_eq!(check(&quota, &at(1, 50), None, 51), Err(Over::Bytes { max: 100 }));
-    assert_eq!(
-        check(&quota, &at(9, 900), Some(80), 79),
-        Ok(()),
-        "over already, but getting smaller"
-    );
-    assert_eq!(
-        check(&quota, &at(9, 900), Some(80), 81),
-        Err(Over::Bytes { max: 100 })
-    );
-    assert_eq!(
-        check(&Quota::default(), &at(u64::MAX, u64::MAX), None, u64::MAX),
-        Ok(()),
-        "no limit"
-    );
+    assert_eq!(check(&quota, &at(9, 900), Some(80), 79), Ok(()), "over already, but getting smaller");
+    assert_eq!(check(&quota, &at(9, 900), Some(80), 81), Err(Over::Bytes { max: 100 }));
+    assert_eq!(check(&Quota::default(), &at(u64::MAX, u64::MAX), None, u64::MAX), Ok(()), "no limit");
 }
 
 #[test]
@@ -205,35 +131,21 @@ fn parameters_keep_their_limits() {
     for param in PARAMS {
         let mut params = Params::default();
         assert_eq!(params.get(param.name), Some(param.default), "{}", param.name);
-        assert!(
-            param.min <= param.default && param.default <= param.max,
-            "{}",
-            param.name
-        );
+        assert!(param.min <= param.default && param.default <= param.max, "{}", param.name);
         for value in [param.min, param.max] {
-            params
-                .set(&param.name.to_uppercase(), value)
-                .expect("the ends are within");
+            params.set(&param.name.to_uppercase(), value).expect("the ends are within");
             assert_eq!(params.get(param.name), Some(value));
         }
         let before = params;
-        for value in [param.min.checked_sub(1), param.max.checked_add(1)]
-            .into_iter()
-            .flatten()
-        {
+        for value in [param.min.checked_sub(1), param.max.checked_add(1)].into_iter().flatten() {
             let error = params.set(param.name, value).expect_err(param.name);
             assert_eq!(error, ParamError::OutOfRange { param, value });
             assert!(error.to_string().contains(&param.max.to_string()), "{error}");
             assert_eq!(params, before);
         }
     }
-    let error = Params::default()
-        .set("nonsense", 1)
-        .expect_err("no such parameter");
-    assert!(
-        PARAMS.iter().all(|param| error.to_string().contains(param.name)),
-        "{error}"
-    );
+    let error = Params::default().set("nonsense", 1).expect_err("no such parameter");
+    assert!(PARAMS.iter().all(|param| error.to_string().contains(param.name)), "{error}");
 }
 
 #[test]
@@ -249,24 +161,8 @@ fn parameters_reach_the_policies() {
     ] {
         params.set(name, value).expect("within");
     }
-    assert_eq!(
-        params.age(),
-        AgeParams {
-            aged_after_ms: 1,
-            worth_moving_ms: 2
-        }
-    );
-    assert_eq!(
-        params.pressure(),
-        PressureParams {
-            free_target_pct: 3,
-            hand_back_below_pct: 4,
-            batch: 5
-        }
-    );
+    assert_eq!(params.age(), AgeParams { aged_after_ms: 1, worth_moving_ms: 2 });
+    assert_eq!(params.pressure(), PressureParams { free_target_pct: 3, hand_back_below_pct: 4, batch: 5 });
     assert_eq!((params.batch(), params.interval_ms()), (5, 6));
-    assert_eq!(
-        params.iter().map(|(_, value)| value).collect::<Vec<_>>(),
-        [1, 2, 3, 4, 5, 6]
-    );
+    assert_eq!(params.iter().map(|(_, value)| value).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
 }

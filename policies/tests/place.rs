@@ -5,11 +5,7 @@ use gs_policies::{Node, owner};
 use proptest::prelude::*;
 
 fn node(index: u16, weight: u64) -> Node {
-    Node {
-        index,
-        weight,
-        seed: seed_of(format!("node-{index}").as_bytes()),
-    }
+    Node { index, weight, seed: seed_of(format!("node-{index}").as_bytes()) }
 }
 
 fn table(nodes: &[Node]) -> Box<Table> {
@@ -36,11 +32,7 @@ fn shares_follow_weights() {
         let share = held(&table, n.index) as f64;
         // Six standard deviations of a binomial: chance alone never fails this, a bias of a few percent does.
         let bound = 6.0 * expected.sqrt();
-        assert!(
-            (share - expected).abs() < bound,
-            "node {}: {share} of {expected} +- {bound}",
-            n.index
-        );
+        assert!((share - expected).abs() < bound, "node {}: {share} of {expected} +- {bound}", n.index);
     }
 }
 
@@ -61,10 +53,7 @@ fn a_node_that_joins_takes_its_share_and_moves_nothing_else() {
     let before = table(&nodes);
     nodes.push(node(10, 1 << 30));
     let after = table(&nodes);
-    assert!(
-        before.iter().zip(after.iter()).all(|(b, a)| a == b || *a == 10),
-        "a slot moved between others"
-    );
+    assert!(before.iter().zip(after.iter()).all(|(b, a)| a == b || *a == 10), "a slot moved between others");
     assert_eq!(moved(&before, &after), held(&after, 10));
     assert!(moved(&before, &after) < SLOTS / 10 + 300);
 }
@@ -104,9 +93,7 @@ fn the_table_is_the_same_on_every_machine() {
     // Two nodes that disagree about a slot lose objects between them: these values must never change.
     let nodes = [node(1, 128 << 20), node(2, 256 << 20), node(3, 1 << 30)];
     let table = table(&nodes);
-    let sum = table
-        .iter()
-        .fold(0u64, |h, i| h.wrapping_mul(31).wrapping_add(u64::from(*i)));
+    let sum = table.iter().fold(0u64, |h, i| h.wrapping_mul(31).wrapping_add(u64::from(*i)));
     assert_eq!((table[0], table[1], table[8191], table[16383], sum), GOLDEN);
 }
 

@@ -64,24 +64,17 @@ impl<'a> Args<'a> {
 
     /// The words without the first `n`; empty when there are fewer.
     pub fn skip(&self, n: usize) -> Args<'a> {
-        Args {
-            buf: self.buf,
-            spans: self.spans.get(n..).unwrap_or_default(),
-        }
+        Args { buf: self.buf, spans: self.spans.get(n..).unwrap_or_default() }
     }
 
     /// The first `n` words; all when there are fewer.
     pub fn take(&self, n: usize) -> Args<'a> {
-        Args {
-            buf: self.buf,
-            spans: self.spans.get(..n).unwrap_or(self.spans),
-        }
+        Args { buf: self.buf, spans: self.spans.get(..n).unwrap_or(self.spans) }
     }
 
     /// Whether the word at `i` exists and equals `word`, ASCII case aside: how options are compared.
     pub fn is(&self, i: usize, word: &str) -> bool {
-        self.get(i)
-            .is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
+        self.get(i).is_some_and(|arg| arg.eq_ignore_ascii_case(word.as_bytes()))
     }
 
     /// The bytes of all words together, headers not counted.
@@ -107,9 +100,7 @@ impl Index<usize> for Args<'_> {
 impl std::fmt::Debug for Args<'_> {
     /// Lengths only: words hold session data and passwords, which must not reach a log by accident.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list()
-            .entries(self.spans.iter().map(|span| span.len))
-            .finish()
+        f.debug_list().entries(self.spans.iter().map(|span| span.len)).finish()
     }
 }
 
@@ -169,10 +160,7 @@ pub struct OwnedArgs {
 impl OwnedArgs {
     /// The words, borrowed.
     pub fn as_args(&self) -> Args<'_> {
-        Args {
-            buf: &self.bytes,
-            spans: &self.spans,
-        }
+        Args { buf: &self.bytes, spans: &self.spans }
     }
 
     /// Puts one more word at the end.
@@ -181,10 +169,7 @@ impl OwnedArgs {
     /// When the words together pass 4 GiB; parsed requests are bounded far below.
     pub fn push(&mut self, word: &[u8]) {
         let span = |n: usize| u32::try_from(n).expect("a command stays below 4 GiB");
-        self.spans.push(Span {
-            start: span(self.bytes.len()),
-            len: span(word.len()),
-        });
+        self.spans.push(Span { start: span(self.bytes.len()), len: span(word.len()) });
         let _end_fits = span(self.bytes.len() + word.len());
         self.bytes.extend_from_slice(word);
     }

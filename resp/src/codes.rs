@@ -88,10 +88,7 @@ codes! {
 impl Code {
     /// The code with this prefix, if it is one of ours: how a link reads a peer's error.
     pub fn from_prefix(prefix: &[u8]) -> Option<Code> {
-        Code::ALL
-            .iter()
-            .copied()
-            .find(|code| code.prefix().as_bytes() == prefix)
+        Code::ALL.iter().copied().find(|code| code.prefix().as_bytes() == prefix)
     }
 }
 
@@ -102,15 +99,8 @@ mod tests {
     #[test]
     fn prefixes_are_one_word_in_capitals_and_differ() {
         for (i, code) in Code::ALL.iter().enumerate() {
-            assert!(
-                code.prefix().bytes().all(|byte| byte.is_ascii_uppercase()),
-                "{code:?}"
-            );
-            assert_eq!(
-                Code::from_prefix(code.prefix().as_bytes()),
-                Some(Code::ALL[i]),
-                "{code:?}"
-            );
+            assert!(code.prefix().bytes().all(|byte| byte.is_ascii_uppercase()), "{code:?}");
+            assert_eq!(Code::from_prefix(code.prefix().as_bytes()), Some(Code::ALL[i]), "{code:?}");
         }
         assert_eq!(Code::from_prefix(b"MOVED"), None);
     }

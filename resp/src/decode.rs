@@ -176,11 +176,7 @@ pub fn decode_reply(buf: &[u8]) -> Result<Reply, DecodeError> {
         loop {
             let Some(parent) = open.last_mut() else {
                 let left = buf.len() - at;
-                return if left == 0 {
-                    Ok(value)
-                } else {
-                    Err(DecodeError::Trailing(left))
-                };
+                return if left == 0 { Ok(value) } else { Err(DecodeError::Trailing(left)) };
             };
             parent.values.push(value);
             if parent.values.len() < parent.children {
@@ -205,11 +201,7 @@ struct Open {
 
 impl Open {
     fn new(kind: Aggregate, children: usize) -> Open {
-        Open {
-            kind,
-            children,
-            values: Vec::with_capacity(children.min(RESERVED_MAX)),
-        }
+        Open { kind, children, values: Vec::with_capacity(children.min(RESERVED_MAX)) }
     }
 }
 
@@ -268,9 +260,7 @@ fn scalar3(bytes: &[u8]) -> Result<Reply, DecodeError> {
 }
 
 fn part(bytes: &[u8], (start, end): (usize, usize)) -> Result<&[u8], DecodeError> {
-    bytes
-        .get(start..end)
-        .ok_or(DecodeError::Malformed("a range outside its value"))
+    bytes.get(start..end).ok_or(DecodeError::Malformed("a range outside its value"))
 }
 
 /// Statuses and errors are for people and logs: what is no UTF-8 in them is replaced.

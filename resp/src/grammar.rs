@@ -24,29 +24,13 @@ pub enum Keys {
 
 impl Keys {
     /// One key at word 1: most commands.
-    pub const ONE: Keys = Keys::Range {
-        first: 1,
-        last: 1,
-        step: 1,
-    };
+    pub const ONE: Keys = Keys::Range { first: 1, last: 1, step: 1 };
     /// Every word is a key: DEL, MGET.
-    pub const ALL: Keys = Keys::Range {
-        first: 1,
-        last: -1,
-        step: 1,
-    };
+    pub const ALL: Keys = Keys::Range { first: 1, last: -1, step: 1 };
     /// Every other word is a key: MSET.
-    pub const PAIRS: Keys = Keys::Range {
-        first: 1,
-        last: -1,
-        step: 2,
-    };
+    pub const PAIRS: Keys = Keys::Range { first: 1, last: -1, step: 2 };
     /// Two keys: RENAME.
-    pub const TWO: Keys = Keys::Range {
-        first: 1,
-        last: 2,
-        step: 1,
-    };
+    pub const TWO: Keys = Keys::Range { first: 1, last: 2, step: 1 };
 
     /// `first`, `last` and `step` as the fourth to sixth values of a COMMAND INFO entry.
     pub const fn triple(self) -> (i64, i64, i64) {
@@ -72,9 +56,7 @@ impl Keys {
             Keys::NumKeys(place) => {
                 let first = usize::from(place) + 1;
                 let count = args.get(usize::from(place)).and_then(crate::num::parse_u64);
-                let end = count
-                    .and_then(|n| usize::try_from(n).ok())
-                    .and_then(|n| first.checked_add(n));
+                let end = count.and_then(|n| usize::try_from(n).ok()).and_then(|n| first.checked_add(n));
                 (first..end.filter(|end| *end <= words).unwrap_or(first), 1)
             }
         };
@@ -156,59 +138,37 @@ impl Arg {
 
     /// One of `children`.
     pub const fn oneof(name: &'static str, children: &'static [Arg]) -> Arg {
-        Arg {
-            children,
-            ..Arg::new(name, ArgKind::OneOf)
-        }
+        Arg { children, ..Arg::new(name, ArgKind::OneOf) }
     }
 
     /// All of `children`.
     pub const fn block(name: &'static str, children: &'static [Arg]) -> Arg {
-        Arg {
-            children,
-            ..Arg::new(name, ArgKind::Block)
-        }
+        Arg { children, ..Arg::new(name, ArgKind::Block) }
     }
 
     /// With this literal word before it.
     pub const fn token(self, token: &'static str) -> Arg {
-        Arg {
-            token: Some(token),
-            ..self
-        }
+        Arg { token: Some(token), ..self }
     }
 
     /// May be left out.
     pub const fn optional(self) -> Arg {
-        Arg {
-            is_optional: true,
-            ..self
-        }
+        Arg { is_optional: true, ..self }
     }
 
     /// May come more than once; a token comes once before all.
     pub const fn multiple(self) -> Arg {
-        Arg {
-            is_multiple: true,
-            ..self
-        }
+        Arg { is_multiple: true, ..self }
     }
 
     /// May come more than once, each with its token.
     pub const fn multiple_token(self) -> Arg {
-        Arg {
-            is_multiple: true,
-            is_multiple_token: true,
-            ..self
-        }
+        Arg { is_multiple: true, is_multiple_token: true, ..self }
     }
 
     /// Taken since this version.
     pub const fn since(self, version: &'static str) -> Arg {
-        Arg {
-            since: Some(version),
-            ..self
-        }
+        Arg { since: Some(version), ..self }
     }
 
     /// Appends the argument as manuals write it: `[EX seconds | KEEPTTL]`, `key [key ...]`.
@@ -219,11 +179,7 @@ impl Arg {
         self.describe_once(out);
         if self.is_multiple {
             out.push_str(" [");
-            let again = if self.is_multiple_token {
-                *self
-            } else {
-                Arg { token: None, ..*self }
-            };
+            let again = if self.is_multiple_token { *self } else { Arg { token: None, ..*self } };
             again.describe_once(out);
             out.push_str(" ...]");
         }
@@ -268,8 +224,7 @@ mod tests {
     use crate::args::OwnedArgs;
 
     fn places(keys: Keys, line: &str) -> Vec<usize> {
-        keys.places(OwnedArgs::from_iter(line.split(' ')).as_args())
-            .collect()
+        keys.places(OwnedArgs::from_iter(line.split(' ')).as_args()).collect()
     }
 
     #[test]
@@ -279,17 +234,7 @@ mod tests {
         assert_eq!(places(Keys::ALL, "DEL a b c"), [1, 2, 3]);
         assert_eq!(places(Keys::PAIRS, "MSET a 1 b 2"), [1, 3]);
         assert_eq!(places(Keys::TWO, "RENAME a b"), [1, 2]);
-        assert_eq!(
-            places(
-                Keys::Range {
-                    first: 1,
-                    last: -2,
-                    step: 1
-                },
-                "BLPOP a b 0"
-            ),
-            [1, 2]
-        );
+        assert_eq!(places(Keys::Range { first: 1, last: -2, step: 1 }, "BLPOP a b 0"), [1, 2]);
         assert_eq!(places(Keys::NumKeys(2), "EVAL s 2 a b c"), [3, 4]);
         assert_eq!(Keys::PAIRS.triple(), (1, -1, 2));
     }
@@ -297,41 +242,21 @@ mod tests {
     #[test]
     fn key_counts_from_outside_are_not_believed() {
         assert_eq!(places(Keys::NumKeys(2), "EVAL s 3 a b"), [0; 0]);
-        assert_eq!(
-            places(Keys::NumKeys(2), "EVAL s 18446744073709551615 a b"),
-            [0; 0]
-        );
+        assert_eq!(places(Keys::NumKeys(2), "EVAL s 18446744073709551615 a b"), [0; 0]);
         assert_eq!(places(Keys::NumKeys(2), "EVAL s x a"), [0; 0]);
         assert_eq!(places(Keys::NumKeys(2), "EVAL"), [0; 0]);
         assert_eq!(places(Keys::ALL, "DEL"), [0; 0]);
-        assert_eq!(
-            places(
-                Keys::Range {
-                    first: 1,
-                    last: -9,
-                    step: 0
-                },
-                "A b"
-            ),
-            [0; 0]
-        );
+        assert_eq!(places(Keys::Range { first: 1, last: -9, step: 0 }, "A b"), [0; 0]);
     }
 
     #[test]
     fn grammar_reads_as_in_a_manual() {
         const ARGS: &[Arg] = &[
             Arg::key("key").multiple(),
-            Arg::oneof(
-                "condition",
-                &[Arg::token_only("nx", "NX"), Arg::token_only("xx", "XX")],
-            )
-            .optional(),
+            Arg::oneof("condition", &[Arg::token_only("nx", "NX"), Arg::token_only("xx", "XX")]).optional(),
             Arg::oneof(
                 "expiration",
-                &[
-                    Arg::integer("seconds").token("EX"),
-                    Arg::token_only("keepttl", "KEEPTTL").since("6.0.0"),
-                ],
+                &[Arg::integer("seconds").token("EX"), Arg::token_only("keepttl", "KEEPTTL").since("6.0.0")],
             ),
             Arg::block("pair", &[Arg::string("field"), Arg::string("value")]).multiple(),
             Arg::string("prefix").token("PREFIX").optional().multiple_token(),

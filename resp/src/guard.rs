@@ -94,15 +94,7 @@ impl ReplyGuard {
 
     /// With other bounds.
     pub fn with_limits(limits: GuardLimits) -> Self {
-        ReplyGuard {
-            limits,
-            pos: 0,
-            scanned: 0,
-            elements: 0,
-            open: [0; DEPTH_CAP],
-            depth: 0,
-            done: false,
-        }
+        ReplyGuard { limits, pos: 0, scanned: 0, elements: 0, open: [0; DEPTH_CAP], depth: 0, done: false }
     }
 
     /// Looks for the end of the reply that starts at `buf[0]`, going on where the last call stopped. Returns
@@ -123,11 +115,7 @@ impl ReplyGuard {
         loop {
             let Some(item) = item(buf, self.pos, &mut self.scanned, &self.limits)? else {
                 let too_long = buf.len() > self.limits.reply_bytes_max;
-                return if too_long {
-                    Err(GuardError::ReplyTooLong)
-                } else {
-                    Ok(None)
-                };
+                return if too_long { Err(GuardError::ReplyTooLong) } else { Ok(None) };
             };
             match item {
                 Item::Scalar { end } => {

@@ -31,10 +31,7 @@ pub(crate) fn split_words(
         let start = out.len();
         rest = word(rest, out)?.trim_start_c();
         // A line is bounded far below 4 GiB by the caller, and unescaping only shortens.
-        spans.push(Span {
-            start: start as u32,
-            len: (out.len() - start) as u32,
-        });
+        spans.push(Span { start: start as u32, len: (out.len() - start) as u32 });
     }
     Ok(())
 }
@@ -125,10 +122,7 @@ trait TrimC {
 
 impl TrimC for [u8] {
     fn trim_start_c(&self) -> &[u8] {
-        &self[self
-            .iter()
-            .position(|byte| !is_space(*byte))
-            .unwrap_or(self.len())..]
+        &self[self.iter().position(|byte| !is_space(*byte)).unwrap_or(self.len())..]
     }
 }
 
@@ -139,10 +133,7 @@ mod tests {
     fn split(line: &str) -> Result<Vec<Vec<u8>>, SplitError> {
         let (mut out, mut spans) = (Vec::new(), Vec::new());
         split_words(line.as_bytes(), 8, &mut out, &mut spans)?;
-        Ok(spans
-            .iter()
-            .map(|s| out[s.start as usize..(s.start + s.len) as usize].to_vec())
-            .collect())
+        Ok(spans.iter().map(|s| out[s.start as usize..(s.start + s.len) as usize].to_vec()).collect())
     }
 
     #[test]

@@ -77,14 +77,9 @@ pub fn push_f64(out: &mut Vec<u8>, n: f64) {
     let scientific = format!("{n:.16e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    let (sign, mantissa) = mantissa
-        .strip_prefix('-')
-        .map_or(("", mantissa), |rest| ("-", rest));
+    let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
     let digits: Vec<u8> = mantissa.bytes().filter(|byte| *byte != b'.').collect();
-    let used = digits
-        .iter()
-        .rposition(|digit| *digit != b'0')
-        .map_or(1, |last| last + 1);
+    let used = digits.iter().rposition(|digit| *digit != b'0').map_or(1, |last| last + 1);
     let digits = &digits[..used];
     out.extend_from_slice(sign.as_bytes());
     if !(-4..SIGNIFICANT_DIGITS).contains(&exponent) {
@@ -118,21 +113,9 @@ mod tests {
 
     #[test]
     fn only_the_canonical_spelling_of_an_integer_is_an_integer() {
-        for bad in [
-            "",
-            "-",
-            "+1",
-            " 1",
-            "1 ",
-            "01",
-            "-0",
-            "-01",
-            "00",
-            "1a",
-            "0x1",
-            "1.0",
-            "9223372036854775808",
-        ] {
+        for bad in
+            ["", "-", "+1", " 1", "1 ", "01", "-0", "-01", "00", "1a", "0x1", "1.0", "9223372036854775808"]
+        {
             assert_eq!(parse_i64(bad.as_bytes()), None, "{bad:?}");
         }
         assert_eq!(parse_i64(b"-9223372036854775808"), Some(i64::MIN));

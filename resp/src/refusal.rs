@@ -29,10 +29,7 @@ macro_rules! fixed {
 impl Refusal {
     /// Any code with any words.
     pub fn new(code: Code, text: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal {
-            code,
-            text: text.into(),
-        }
+        Refusal { code, text: text.into() }
     }
 
     /// `ERR` with any words.
@@ -60,9 +57,7 @@ impl Refusal {
         }
         let name = String::from_utf8_lossy(c_text(name, ECHO_BYTES_MAX));
         let shown = String::from_utf8_lossy(&shown);
-        Refusal::err(format!(
-            "unknown command '{name}', with args beginning with: {shown}"
-        ))
+        Refusal::err(format!("unknown command '{name}', with args beginning with: {shown}"))
     }
 
     /// No such subcommand of a container such as CLIENT; `container` in any case.
@@ -95,10 +90,7 @@ impl Refusal {
 
     /// A command this user may not run; `name` as in [`Refusal::wrong_arity`].
     pub fn no_permission(name: &str) -> Refusal {
-        Refusal::new(
-            Code::NoPerm,
-            format!("this user has no permissions to run the '{name}' command"),
-        )
+        Refusal::new(Code::NoPerm, format!("this user has no permissions to run the '{name}' command"))
     }
 
     fixed! {
@@ -192,10 +184,7 @@ mod tests {
             unknown(&[b"x", b"a", b"b"]),
             "ERR unknown command 'x', with args beginning with: 'a' 'b' "
         );
-        assert_eq!(
-            unknown(&[b"x"]),
-            "ERR unknown command 'x', with args beginning with: "
-        );
+        assert_eq!(unknown(&[b"x"]), "ERR unknown command 'x', with args beginning with: ");
         assert_eq!(
             Refusal::wrong_arity("get").to_string(),
             "ERR wrong number of arguments for 'get' command"
@@ -208,10 +197,7 @@ mod tests {
             Refusal::wrong_type().to_string(),
             "WRONGTYPE Operation against a key holding the wrong kind of value"
         );
-        assert_eq!(
-            Refusal::invalid_expire("set").to_string(),
-            "ERR invalid expire time in 'set' command"
-        );
+        assert_eq!(Refusal::invalid_expire("set").to_string(), "ERR invalid expire time in 'set' command");
     }
 
     #[test]
@@ -220,24 +206,13 @@ mod tests {
         let y = |n| "y".repeat(n);
         assert_eq!(
             unknown(&[&long, &long, b"z"]),
-            format!(
-                "ERR unknown command '{}', with args beginning with: '{}' ",
-                y(128),
-                y(128)
-            )
+            format!("ERR unknown command '{}', with args beginning with: '{}' ", y(128), y(128))
         );
         // The room left shrinks by the quotes and the space too.
         assert_eq!(
             unknown(&[b"x", &long[..120], &long, b"z"]),
-            format!(
-                "ERR unknown command 'x', with args beginning with: '{}' '{}' ",
-                y(120),
-                y(5)
-            )
+            format!("ERR unknown command 'x', with args beginning with: '{}' '{}' ", y(120), y(5))
         );
-        assert_eq!(
-            unknown(&[b"x\0y", b"\0"]),
-            "ERR unknown command 'x', with args beginning with: '' "
-        );
+        assert_eq!(unknown(&[b"x\0y", b"\0"]), "ERR unknown command 'x', with args beginning with: '' ");
     }
 }

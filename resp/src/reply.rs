@@ -41,10 +41,7 @@ impl<'a> Writer<'a> {
 
     /// The same buffer for a shorter time: what a helper that takes a `Writer` by value is given.
     pub fn reborrow(&mut self) -> Writer<'_> {
-        Writer {
-            out: self.out,
-            proto: self.proto,
-        }
+        Writer { out: self.out, proto: self.proto }
     }
 
     /// `+OK`.
@@ -216,13 +213,7 @@ impl<'a> Writer<'a> {
 }
 
 fn push_line(out: &mut Vec<u8>, text: &[u8]) {
-    out.extend(text.iter().map(|byte| {
-        if matches!(byte, b'\r' | b'\n') {
-            b' '
-        } else {
-            *byte
-        }
-    }));
+    out.extend(text.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }));
     out.extend_from_slice(b"\r\n");
 }
 
@@ -252,10 +243,7 @@ mod tests {
         assert_eq!(both(|w| w.set(2)), pair("*2\r\n", "~2\r\n"));
         assert_eq!(both(|w| w.push(3)), pair("*3\r\n", ">3\r\n"));
         assert_eq!(both(|w| w.double(1.5)), pair("$3\r\n1.5\r\n", ",1.5\r\n"));
-        assert_eq!(
-            both(|w| w.double(f64::INFINITY)),
-            pair("$3\r\ninf\r\n", ",inf\r\n")
-        );
+        assert_eq!(both(|w| w.double(f64::INFINITY)), pair("$3\r\ninf\r\n", ",inf\r\n"));
         assert_eq!(both(|w| w.boolean(true)), pair(":1\r\n", "#t\r\n"));
         assert_eq!(both(|w| w.boolean(false)), pair(":0\r\n", "#f\r\n"));
         assert_eq!(both(|w| w.big_number("-12")), pair("$3\r\n-12\r\n", "(-12\r\n"));

@@ -187,10 +187,7 @@ impl Parser {
                 return Err(ProtocolError::BulkTerminator);
             }
             // Both fit: `length` keeps the end of the request below u32::MAX.
-            self.spans.push(Span {
-                start: self.pos as u32,
-                len: len as u32,
-            });
+            self.spans.push(Span { start: self.pos as u32, len: len as u32 });
             self.pos = end + 2;
             self.bulk = None;
             self.missing -= 1;
@@ -220,11 +217,7 @@ impl Parser {
 
     /// Reads a `$` line: how long the next word is, or none yet.
     fn length(&mut self, buf: &[u8], limits: &Limits) -> Result<Option<usize>, ProtocolError> {
-        let fast = if buf.get(self.pos) == Some(&b'$') {
-            short_number(buf, self.pos + 1)
-        } else {
-            None
-        };
+        let fast = if buf.get(self.pos) == Some(&b'$') { short_number(buf, self.pos + 1) } else { None };
         let len = match fast {
             Some((len, next)) => {
                 self.pos = next;
@@ -271,11 +264,7 @@ impl Parser {
         let from = self.scanned.max(start);
         let Some(found) = buf[from..].iter().position(|byte| *byte == b'\r') else {
             self.scanned = buf.len();
-            return if buf.len() - start > limits.inline_bytes_max {
-                Err(too_long)
-            } else {
-                Ok(None)
-            };
+            return if buf.len() - start > limits.inline_bytes_max { Err(too_long) } else { Ok(None) };
         };
         let cr = from + found;
         if cr - start > limits.inline_bytes_max {
@@ -299,11 +288,7 @@ impl Parser {
         let Some(found) = buf[self.scanned..].iter().position(|byte| *byte == b'\n') else {
             self.scanned = buf.len();
             let too_long = buf.len() > limits.inline_bytes_max;
-            return if too_long {
-                Err(ProtocolError::InlineTooBig)
-            } else {
-                Ok(Parsed::Incomplete)
-            };
+            return if too_long { Err(ProtocolError::InlineTooBig) } else { Ok(Parsed::Incomplete) };
         };
         let newline = self.scanned + found;
         if newline > limits.inline_bytes_max {
@@ -317,11 +302,7 @@ impl Parser {
             },
         )?;
         let consumed = newline + 1;
-        Ok(if self.spans.is_empty() {
-            Parsed::Empty { consumed }
-        } else {
-            Parsed::Command { consumed }
-        })
+        Ok(if self.spans.is_empty() { Parsed::Empty { consumed } } else { Parsed::Command { consumed } })
     }
 }
 

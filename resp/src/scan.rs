@@ -22,11 +22,7 @@ pub(crate) enum Item {
     /// A value without children, a null array included; its bytes end at `end`.
     Scalar { end: usize },
     /// The head of `children` values (two for each pair of a map), which start at `end`.
-    Aggregate {
-        kind: Aggregate,
-        children: usize,
-        end: usize,
-    },
+    Aggregate { kind: Aggregate, children: usize, end: usize },
 }
 
 /// Reads the item at `at`; none when it is not all there. `scanned` remembers up to where no line end was found.
@@ -58,18 +54,10 @@ pub(crate) fn item(
         return Ok(Some(Item::Scalar { end }));
     }
     let declared = usize::try_from(declared).map_err(|_| GuardError::Length)?;
-    let each = if matches!(aggregate, Aggregate::Map | Aggregate::Attribute) {
-        2
-    } else {
-        1
-    };
+    let each = if matches!(aggregate, Aggregate::Map | Aggregate::Attribute) { 2 } else { 1 };
     let children = declared.checked_mul(each).filter(|n| *n <= limits.elements_max);
     let children = children.ok_or(GuardError::TooManyElements)?;
-    Ok(Some(Item::Aggregate {
-        kind: aggregate,
-        children,
-        end,
-    }))
+    Ok(Some(Item::Aggregate { kind: aggregate, children, end }))
 }
 
 fn bulk(
@@ -92,9 +80,7 @@ fn bulk(
         return Err(GuardError::BulkTooLong);
     }
     // Checked here, not only when the bytes are there: the caller need not read what will be refused.
-    let end = start
-        .checked_add(len)
-        .filter(|end| *end <= limits.reply_bytes_max.min(usize::MAX - 2));
+    let end = start.checked_add(len).filter(|end| *end <= limits.reply_bytes_max.min(usize::MAX - 2));
     let end = end.ok_or(GuardError::ReplyTooLong)?;
     match buf.get(end..end + 2) {
         None => Ok(None),
@@ -108,11 +94,7 @@ fn line_end(buf: &[u8], at: usize, scanned: &mut usize) -> Result<Option<usize>,
     let from = (*scanned).max(at);
     let Some(found) = buf[from..].iter().position(|byte| *byte == b'\r') else {
         *scanned = buf.len();
-        return if buf.len() - at > LINE_BYTES_MAX {
-            Err(GuardError::LineTooLong)
-        } else {
-            Ok(None)
-        };
+        return if buf.len() - at > LINE_BYTES_MAX { Err(GuardError::LineTooLong) } else { Ok(None) };
     };
     let cr = from + found;
     *scanned = cr;

@@ -112,11 +112,7 @@ fn the_patterns_people_write_work() {
         ("[^", "x", true),
         ("SESS", "sess", false),
     ] {
-        assert_eq!(
-            glob_match(pattern.as_bytes(), text.as_bytes()),
-            expected,
-            "{pattern:?} {text:?}"
-        );
+        assert_eq!(glob_match(pattern.as_bytes(), text.as_bytes()), expected, "{pattern:?} {text:?}");
     }
     assert!(glob_match_nocase(b"MAX*", b"maxmemory"));
 }

@@ -15,9 +15,7 @@ fn reply() -> impl Strategy<Value = Reply> {
         any::<i64>().prop_map(Reply::Int),
         prop::collection::vec(any::<u8>(), 0..24).prop_map(|bytes| Reply::Bulk(Bytes::from(bytes))),
         Just(Reply::Null),
-        any::<f64>()
-            .prop_filter("NaN is not equal to itself", |n| !n.is_nan())
-            .prop_map(Reply::Double),
+        any::<f64>().prop_filter("NaN is not equal to itself", |n| !n.is_nan()).prop_map(Reply::Double),
         any::<bool>().prop_map(Reply::Bool),
         "-?[1-9][0-9]{19,30}".prop_map(Reply::Big),
     ];
@@ -151,17 +149,10 @@ proptest! {
 #[test]
 fn deep_nesting_is_refused_without_recursion() {
     for head in ["*1\r\n", "~1\r\n", ">1\r\n", "%1\r\n", "|1\r\n", "|0\r\n"] {
-        assert_eq!(
-            guard_error(head.repeat(1_000_000).as_bytes()),
-            GuardError::TooDeep,
-            "{head:?}"
-        );
+        assert_eq!(guard_error(head.repeat(1_000_000).as_bytes()), GuardError::TooDeep, "{head:?}");
     }
     let deepest = format!("{}:1\r\n", "*1\r\n".repeat(32));
-    assert_eq!(
-        ReplyGuard::new().advance(deepest.as_bytes()),
-        Ok(Some(deepest.len()))
-    );
+    assert_eq!(ReplyGuard::new().advance(deepest.as_bytes()), Ok(Some(deepest.len())));
     assert!(decode_reply(deepest.as_bytes()).is_ok());
     let deeper = format!("*1\r\n{deepest}");
     assert_eq!(guard_error(deeper.as_bytes()), GuardError::TooDeep);
@@ -171,33 +162,17 @@ fn deep_nesting_is_refused_without_recursion() {
 #[test]
 fn declared_sizes_are_refused_before_their_bytes_arrive() {
     assert_eq!(guard_error(b"*1048577\r\n"), GuardError::TooManyElements);
-    assert_eq!(
-        guard_error(b"%9223372036854775807\r\n"),
-        GuardError::TooManyElements
-    );
+    assert_eq!(guard_error(b"%9223372036854775807\r\n"), GuardError::TooManyElements);
     assert_eq!(guard_error(b"*2\r\n*1048575\r\n"), GuardError::TooManyElements);
     assert_eq!(guard_error(b"$536870913\r\n"), GuardError::BulkTooLong);
     assert_eq!(guard_error(b"$9223372036854775807\r\n"), GuardError::BulkTooLong);
-    let none = GuardLimits {
-        bulk_bytes_max: usize::MAX,
-        reply_bytes_max: usize::MAX,
-        ..GuardLimits::DEFAULT
-    };
+    let none =
+        GuardLimits { bulk_bytes_max: usize::MAX, reply_bytes_max: usize::MAX, ..GuardLimits::DEFAULT };
     let mut unbounded = ReplyGuard::with_limits(none);
     assert_eq!(unbounded.advance(b"$9223372036854775807\r\n"), Ok(None));
-    let mut small = ReplyGuard::with_limits(GuardLimits {
-        reply_bytes_max: 16,
-        ..GuardLimits::DEFAULT
-    });
-    assert_eq!(
-        small.advance(b"*2\r\n$4\r\nabcd\r\n$4\r\n"),
-        Err(GuardError::ReplyTooLong)
-    );
-    assert_eq!(
-        small.advance(b":1\r\n"),
-        Ok(Some(4)),
-        "starts over after an error"
-    );
+    let mut small = ReplyGuard::with_limits(GuardLimits { reply_bytes_max: 16, ..GuardLimits::DEFAULT });
+    assert_eq!(small.advance(b"*2\r\n$4\r\nabcd\r\n$4\r\n"), Err(GuardError::ReplyTooLong));
+    assert_eq!(small.advance(b":1\r\n"), Ok(Some(4)), "starts over after an error");
 }
 
 #[test]
@@ -232,21 +207,14 @@ fn replies_read_as_they_are_meant() {
         (",-inf\r\n", Reply::Double(f64::NEG_INFINITY)),
         ("#t\r\n", Reply::Bool(true)),
         ("|1\r\n+ttl\r\n:3600\r\n$1\r\na\r\n", text("a")),
-        (
-            "*2\r\n|1\r\n+k\r\n+v\r\n:1\r\n:2\r\n",
-            Reply::Array(vec![Reply::Int(1), Reply::Int(2)]),
-        ),
+        ("*2\r\n|1\r\n+k\r\n+v\r\n:1\r\n:2\r\n", Reply::Array(vec![Reply::Int(1), Reply::Int(2)])),
         (
             "*2\r\n+message\r\n+x\r\n",
             Reply::Array(vec![Reply::Simple("message".into()), Reply::Simple("x".into())]),
         ),
     ];
     for (bytes, expected) in cases {
-        assert_eq!(
-            ReplyGuard::new().advance(bytes.as_bytes()),
-            Ok(Some(bytes.len())),
-            "{bytes:?}"
-        );
+        assert_eq!(ReplyGuard::new().advance(bytes.as_bytes()), Ok(Some(bytes.len())), "{bytes:?}");
         assert_eq!(decode_reply(bytes.as_bytes()), Ok(expected), "{bytes:?}");
     }
     assert_eq!(decode_reply(b":1\r\n:2\r\n"), Err(DecodeError::Trailing(4)));

@@ -114,64 +114,23 @@ proptest! {
 #[test]
 fn clients_see_redis_s_words_for_each_broken_request() {
     let known = Limits::AFTER_AUTH;
-    for bad in [
-        "*x\r\n",
-        "*\r\n",
-        "*01\r\n",
-        "*+1\r\n",
-        "*65537\r\n",
-        "*2147483648\r\n",
-        "*1\rx",
-    ] {
-        assert_eq!(
-            error(bad.as_bytes(), &known),
-            "Protocol error: invalid multibulk length",
-            "{bad:?}"
-        );
+    for bad in ["*x\r\n", "*\r\n", "*01\r\n", "*+1\r\n", "*65537\r\n", "*2147483648\r\n", "*1\rx"] {
+        assert_eq!(error(bad.as_bytes(), &known), "Protocol error: invalid multibulk length", "{bad:?}");
     }
-    for bad in [
-        "$x\r\n",
-        "$-1\r\n",
-        "$\r\n",
-        "$536870913\r\n",
-        "$99999999999999999999\r\n",
-        "$1\rx",
-    ] {
+    for bad in ["$x\r\n", "$-1\r\n", "$\r\n", "$536870913\r\n", "$99999999999999999999\r\n", "$1\rx"] {
         let bytes = format!("*1\r\n{bad}");
-        assert_eq!(
-            error(bytes.as_bytes(), &known),
-            "Protocol error: invalid bulk length",
-            "{bad:?}"
-        );
+        assert_eq!(error(bytes.as_bytes(), &known), "Protocol error: invalid bulk length", "{bad:?}");
     }
-    assert_eq!(
-        error(b"*1\r\nx3\r\nGET\r\n", &known),
-        "Protocol error: expected '$', got 'x'"
-    );
-    assert_eq!(
-        error(b"*2\r\n$3\r\nGET\r\n:1\r\n", &known),
-        "Protocol error: expected '$', got ':'"
-    );
-    assert_eq!(
-        error(b"set \"a\r\n", &known),
-        "Protocol error: unbalanced quotes in request"
-    );
-    assert_eq!(
-        error(&[b'a'; 70_000], &known),
-        "Protocol error: too big inline request"
-    );
-    assert_eq!(
-        error(&[b'*'; 70_000], &known),
-        "Protocol error: too big mbulk count string"
-    );
+    assert_eq!(error(b"*1\r\nx3\r\nGET\r\n", &known), "Protocol error: expected '$', got 'x'");
+    assert_eq!(error(b"*2\r\n$3\r\nGET\r\n:1\r\n", &known), "Protocol error: expected '$', got ':'");
+    assert_eq!(error(b"set \"a\r\n", &known), "Protocol error: unbalanced quotes in request");
+    assert_eq!(error(&[b'a'; 70_000], &known), "Protocol error: too big inline request");
+    assert_eq!(error(&[b'*'; 70_000], &known), "Protocol error: too big mbulk count string");
     assert_eq!(
         error(&[b"*1\r\n$".as_slice(), &[b'1'; 70_000]].concat(), &known),
         "Protocol error: too big bulk count string"
     );
-    assert_eq!(
-        error(b"*1\r\n$1\r\nab\r\n", &known),
-        "Protocol error: invalid bulk terminator"
-    );
+    assert_eq!(error(b"*1\r\n$1\r\nab\r\n", &known), "Protocol error: invalid bulk terminator");
     // What an error repeats cannot end its line: the refusal is encoded with spaces.
     let bare_line = Parser::new().advance(b"*1\r\n\r\n", &known).unwrap_err();
     let mut out = Vec::new();
@@ -182,72 +141,35 @@ fn clients_see_redis_s_words_for_each_broken_request() {
 #[test]
 fn a_stranger_is_refused_on_the_declared_length_alone() {
     let stranger = Limits::BEFORE_AUTH;
-    assert_eq!(
-        error(b"*11\r\n", &stranger),
-        "Protocol error: unauthenticated multibulk length"
-    );
-    assert_eq!(
-        error(b"*1\r\n$16385\r\n", &stranger),
-        "Protocol error: unauthenticated bulk length"
-    );
-    assert_eq!(
-        error(b"*1\r\n$536870913\r\n", &stranger),
-        "Protocol error: invalid bulk length"
-    );
-    assert_eq!(
-        error(b"*2147483648\r\n", &stranger),
-        "Protocol error: invalid multibulk length"
-    );
+    assert_eq!(error(b"*11\r\n", &stranger), "Protocol error: unauthenticated multibulk length");
+    assert_eq!(error(b"*1\r\n$16385\r\n", &stranger), "Protocol error: unauthenticated bulk length");
+    assert_eq!(error(b"*1\r\n$536870913\r\n", &stranger), "Protocol error: invalid bulk length");
+    assert_eq!(error(b"*2147483648\r\n", &stranger), "Protocol error: invalid multibulk length");
     assert_eq!(
         error(b"1 2 3 4 5 6 7 8 9 10 11\r\n", &stranger),
         "Protocol error: unauthenticated multibulk length"
     );
     let ok = feed(b"*3\r\n$4\r\nAUTH\r\n$1\r\nu\r\n$1\r\np\r\n", &[], &stranger);
-    assert_eq!(
-        ok,
-        (vec![vec![b"AUTH".to_vec(), b"u".to_vec(), b"p".to_vec()]], Ok(0))
-    );
+    assert_eq!(ok, (vec![vec![b"AUTH".to_vec(), b"u".to_vec(), b"p".to_vec()]], Ok(0)));
 }
 
 #[test]
 fn a_request_is_bounded_as_a_whole_before_its_last_word_arrives() {
-    let limits = Limits {
-        request_bytes_max: 100,
-        ..Limits::AFTER_AUTH
-    };
-    assert_eq!(
-        error(b"*2\r\n$3\r\nSET\r\n$90\r\n", &limits),
-        "Protocol error: too big request"
-    );
-    let huge = Limits {
-        request_bytes_max: usize::MAX,
-        bulk_bytes_max: usize::MAX,
-        ..Limits::AFTER_AUTH
-    };
-    assert_eq!(
-        error(b"*1\r\n$9223372036854775807\r\n", &huge),
-        "Protocol error: too big request"
-    );
+    let limits = Limits { request_bytes_max: 100, ..Limits::AFTER_AUTH };
+    assert_eq!(error(b"*2\r\n$3\r\nSET\r\n$90\r\n", &limits), "Protocol error: too big request");
+    let huge = Limits { request_bytes_max: usize::MAX, bulk_bytes_max: usize::MAX, ..Limits::AFTER_AUTH };
+    assert_eq!(error(b"*1\r\n$9223372036854775807\r\n", &huge), "Protocol error: too big request");
 }
 
 #[test]
 fn nothing_asked_is_nothing_answered() {
-    for (bytes, consumed) in [
-        ("\r\n", 2),
-        ("\n", 1),
-        ("   \r\n", 5),
-        ("*0\r\n", 4),
-        ("*-1\r\n", 5),
-        ("*-9\r\nPING", 5),
-    ] {
+    for (bytes, consumed) in
+        [("\r\n", 2), ("\n", 1), ("   \r\n", 5), ("*0\r\n", 4), ("*-1\r\n", 5), ("*-9\r\nPING", 5)]
+    {
         let parsed = Parser::new().advance(bytes.as_bytes(), &SMALL);
         assert_eq!(parsed, Ok(Parsed::Empty { consumed }), "{bytes:?}");
     }
-    let (commands, left) = feed(
-        b"\r\nPING\r\n*0\r\n*1\r\n$4\r\nPING\r\necho 'a b'\nGE",
-        &[],
-        &SMALL,
-    );
+    let (commands, left) = feed(b"\r\nPING\r\n*0\r\n*1\r\n$4\r\nPING\r\necho 'a b'\nGE", &[], &SMALL);
     let expected: [&[&[u8]]; 3] = [&[b"PING"], &[b"PING"], &[b"echo", b"a b"]];
     assert_eq!(commands, expected);
     assert_eq!(left, Ok(2));

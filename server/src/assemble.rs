@@ -48,20 +48,13 @@ pub fn run(config: &Config, child: bool) -> anyhow::Result<()> {
         parts.push(part(config, role, child)?);
     }
     // The ports are known now, also those that were free to choose.
-    let addr_of = |role| {
-        parts
-            .iter()
-            .find(|p: &&Part| p.role == role)
-            .map(|p| p.ports.link_addr(&p.config))
-    };
+    let addr_of = |role| parts.iter().find(|p: &&Part| p.role == role).map(|p| p.ports.link_addr(&p.config));
     let (relay_addr, sibling_addr) = (addr_of(NodeRole::Relay), addr_of(NodeRole::Sibling));
     let _locks = build::lock_directory(config, &parts, child)?;
     let mut nodes: Vec<Arc<Node>> = Vec::new();
     for part in &mut parts {
         part.config.relay = relay_addr.clone().unwrap_or_else(|| part.config.relay.clone());
-        part.config.sibling = sibling_addr
-            .clone()
-            .unwrap_or_else(|| part.config.sibling.clone());
+        part.config.sibling = sibling_addr.clone().unwrap_or_else(|| part.config.sibling.clone());
         let relay = nodes.iter().find(|node| node.role == NodeRole::Relay);
         // What a node opens already belongs to the runtime of its first thread.
         let _entered = part.runtimes.first().map(Runtime::enter);
@@ -97,12 +90,7 @@ fn parts_of(config: &Config) -> Vec<Role> {
     let inside = config.sibling_mode == SiblingMode::Inside;
     match config.role {
         Role::Relay if inside => vec![Role::Relay, Role::Sibling],
-        Role::Family if inside => vec![
-            Role::Relay,
-            Role::Sibling,
-            Role::ReliefExpansion,
-            Role::ReliefAging,
-        ],
+        Role::Family if inside => vec![Role::Relay, Role::Sibling, Role::ReliefExpansion, Role::ReliefAging],
         Role::Family => vec![Role::Relay, Role::ReliefExpansion, Role::ReliefAging],
         role => vec![role],
     }
@@ -126,19 +114,14 @@ fn part_config(config: &Config, role: Role) -> Config {
 /// The configuration of the sibling that is started as a child.
 fn sibling_config(config: &Config) -> anyhow::Result<Config> {
     let mut part = part_config(config, Role::Sibling);
-    part.dir = std::path::absolute(&config.dir)
-        .context("dir")?
-        .display()
-        .to_string();
-    for file in [&mut part.tls.cert, &mut part.tls.key, &mut part.tls.ca]
-        .into_iter()
-        .chain([&mut part.link.cert, &mut part.link.key, &mut part.link.ca])
-    {
+    part.dir = std::path::absolute(&config.dir).context("dir")?.display().to_string();
+    for file in [&mut part.tls.cert, &mut part.tls.key, &mut part.tls.ca].into_iter().chain([
+        &mut part.link.cert,
+        &mut part.link.key,
+        &mut part.link.ca,
+    ]) {
         if !file.is_empty() {
-            *file = std::path::absolute(&*file)
-                .context("a PEM file")?
-                .display()
-                .to_string();
+            *file = std::path::absolute(&*file).context("a PEM file")?.display().to_string();
         }
     }
     if let Some((host, _)) = config.announce.rsplit_once(':').filter(|_| part.port != 0) {
@@ -167,12 +150,7 @@ fn part(config: &Config, role: Role, child: bool) -> anyhow::Result<Part> {
         Role::ReliefAging => NodeRole::Aging,
     };
     ports.announce(role);
-    Ok(Part {
-        config: part,
-        role,
-        ports,
-        runtimes,
-    })
+    Ok(Part { config: part, role, ports, runtimes })
 }
 
 fn runtime() -> std::io::Result<Runtime> {
@@ -185,18 +163,9 @@ fn start(
     node: &Arc<Node>,
     done: &mpsc::UnboundedSender<()>,
 ) -> anyhow::Result<Vec<JoinHandle<()>>> {
-    let edge = Edge::new(
-        node.clone(),
-        tls::acceptor(&part.config)?,
-        part.config.limits.idle_timeout_ms,
-    );
+    let edge = Edge::new(node.clone(), tls::acceptor(&part.config)?, part.config.limits.idle_timeout_ms);
     let mut threads = Vec::new();
-    for (i, (runtime, sockets)) in part
-        .runtimes
-        .into_iter()
-        .zip(part.ports.into_sockets())
-        .enumerate()
-    {
+    for (i, (runtime, sockets)) in part.runtimes.into_iter().zip(part.ports.into_sockets()).enumerate() {
         let (node, edge, done) = (node.clone(), edge.clone(), done.clone());
         let name = format!("gs-{}-{i}", part.role.word());
         let body = move || {
@@ -204,10 +173,8 @@ fn start(
             // Nobody listens any more when the process ends for another reason.
             let _ = done.send(());
         };
-        let thread = std::thread::Builder::new()
-            .name(name)
-            .spawn(body)
-            .context("a data thread cannot be started")?;
+        let thread =
+            std::thread::Builder::new().name(name).spawn(body).context("a data thread cannot be started")?;
         threads.push(thread);
     }
     Ok(threads)
@@ -246,11 +213,7 @@ async fn control_loop(
     let mut publisher = Publisher::new(nodes.to_vec());
     if let Some(listener) = http {
         let awaits_sibling = config.sibling_mode != SiblingMode::External;
-        let pages = Pages {
-            nodes: nodes.into(),
-            metrics: publisher.handle(),
-            awaits_sibling,
-        };
+        let pages = Pages { nodes: nodes.into(), metrics: publisher.handle(), awaits_sibling };
         tokio::spawn(async move {
             if let Err(error) = http::serve(listener, pages).await {
                 tracing::error!(%error, "HTTP failed");
@@ -263,24 +226,15 @@ async fn control_loop(
             tokio::time::sleep(PUBLISH).await;
         }
     });
-    let sibling = spec
-        .zip(nodes.first())
-        .map(|(spec, relay)| tokio::spawn(child::supervise(relay.clone(), spec)));
+    let sibling =
+        spec.zip(nodes.first()).map(|(spec, relay)| tokio::spawn(child::supervise(relay.clone(), spec)));
     for node in nodes {
         node.ready.store(true, Ordering::Release);
         say(&format!("ready {}", node.role.word()));
     }
     nodes.iter().for_each(|node| hint(config, node));
-    let orphaned = async {
-        if is_child {
-            child::orphaned().await
-        } else {
-            std::future::pending().await
-        }
-    };
-    let reason = drain::wait(nodes, orphaned)
-        .await
-        .context("signals cannot be received")?;
+    let orphaned = async { if is_child { child::orphaned().await } else { std::future::pending().await } };
+    let reason = drain::wait(nodes, orphaned).await.context("signals cannot be received")?;
     tracing::info!(reason, "stopping");
     drain::begin(nodes);
     if let Some(sibling) = sibling
@@ -304,11 +258,7 @@ fn hint(config: &Config, node: &Node) {
     };
     // A port that speaks TLS only is tried with TLS.
     let only_tls = part_config(config, role_of(node.role)).plain_port().is_none();
-    let tls = if only_tls {
-        format!(" --tls --cacert {}", ca(config))
-    } else {
-        String::new()
-    };
+    let tls = if only_tls { format!(" --tls --cacert {}", ca(config)) } else { String::new() };
     let commands: &[&str] = match node.role {
         NodeRole::Relay => &["SET s:1 hello EX 60", "GS.GET s:1"],
         NodeRole::Sibling => &["GS.SHARD NODES"],
@@ -353,29 +303,11 @@ pub(crate) fn test_relay(said: &[(&str, &str)]) -> (tempfile::TempDir, Arc<Node>
         ("threads", "1"),
         ("dir", place.as_str()),
     ];
-    let flags = base
-        .iter()
-        .chain(said)
-        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-        .collect();
-    let config = gs_conf::load(&gs_conf::Inputs {
-        flags,
-        ..Default::default()
-    })
-    .unwrap()
-    .config;
+    let flags =
+        base.iter().chain(said).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let config = gs_conf::load(&gs_conf::Inputs { flags, ..Default::default() }).unwrap().config;
     let role = NodeRole::Relay;
     let ports = Ports::bind(&config, 1, false, false).unwrap();
-    let node = build::node(
-        &Part {
-            config,
-            role,
-            ports,
-            runtimes: Vec::new(),
-        },
-        None,
-        false,
-    )
-    .unwrap();
+    let node = build::node(&Part { config, role, ports, runtimes: Vec::new() }, None, false).unwrap();
     (dir, node)
 }

@@ -21,12 +21,7 @@ const EXIT_START: u8 = 1;
 /// Without a role, one process runs the whole family on this machine's loopback: relay 7878, sibling 7880,
 /// expansion relief 7881, aging relief 7882, HTTP 9878.
 #[derive(Parser, Debug)]
-#[command(
-    name = "gs-server",
-    version,
-    args_conflicts_with_subcommands = true,
-    max_term_width = 100
-)]
+#[command(name = "gs-server", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Job>,
@@ -118,10 +113,7 @@ impl Cli {
 
 fn main() -> ExitCode {
     // Every option of the table stands in the long help.
-    let options = format!(
-        "Options of the configuration (--set KEY=VALUE):\n{}",
-        gs_conf::render::help()
-    );
+    let options = format!("Options of the configuration (--set KEY=VALUE):\n{}", gs_conf::render::help());
     let command = <Cli as clap::CommandFactory>::command().after_long_help(options);
     let cli = match <Cli as clap::FromArgMatches>::from_arg_matches(&command.get_matches()) {
         Ok(cli) => cli,
@@ -132,12 +124,8 @@ fn main() -> ExitCode {
     }
     let loaded = cli.flags().and_then(|flags| {
         let file = cli.config.clone().or_else(|| cli.legacy.clone());
-        gs_conf::load(&Inputs {
-            file,
-            env: Inputs::process_env(),
-            flags,
-        })
-        .map_err(|errors| errors.to_string())
+        gs_conf::load(&Inputs { file, env: Inputs::process_env(), flags })
+            .map_err(|errors| errors.to_string())
     });
     let loaded = match loaded {
         Ok(loaded) => loaded,

@@ -220,18 +220,8 @@ pub const MEASURED: &[Row] = &[
         labels: "",
         doc: "Blocks of dead processes and of flushed records that were reclaimed.",
     },
-    Row {
-        name: "gs_ready",
-        shape: Shape::Gauge,
-        labels: "",
-        doc: "1 while the node serves.",
-    },
-    Row {
-        name: "gs_connections",
-        shape: Shape::Gauge,
-        labels: "",
-        doc: "Client connections.",
-    },
+    Row { name: "gs_ready", shape: Shape::Gauge, labels: "", doc: "1 while the node serves." },
+    Row { name: "gs_connections", shape: Shape::Gauge, labels: "", doc: "Client connections." },
     Row {
         name: "gs_section_bytes",
         shape: Shape::Gauge,
@@ -342,17 +332,12 @@ impl Metrics {
     }
 
     fn sum(&self, i: usize, which: usize) -> u64 {
-        self.commands
-            .iter()
-            .map(|lane| lane.0[i][which].load(Ordering::Relaxed))
-            .sum()
+        self.commands.iter().map(|lane| lane.0[i][which].load(Ordering::Relaxed)).sum()
     }
 
     /// Every command with its calls and its failures, in the order of the table.
     pub fn by_command(&self) -> impl Iterator<Item = (&'static Command, u64, u64)> {
-        table::all()
-            .enumerate()
-            .map(|(i, command)| (command, self.sum(i, 0), self.sum(i, 1)))
+        table::all().enumerate().map(|(i, command)| (command, self.sum(i, 0), self.sum(i, 1)))
     }
 
     /// Calls of all commands.
@@ -372,12 +357,7 @@ mod tests {
         let mut seen: HashMap<&str, (Shape, &str)> = HashMap::new();
         for row in rows() {
             assert!(row.name.starts_with("gs_"), "{}", row.name);
-            assert_eq!(
-                row.name.ends_with("_total"),
-                row.shape == Shape::Counter,
-                "{}",
-                row.name
-            );
+            assert_eq!(row.name.ends_with("_total"), row.shape == Shape::Counter, "{}", row.name);
             assert!(row.doc.trim().ends_with('.'), "{}: {}", row.name, row.doc);
             let key = row.labels.split('=').next().unwrap_or_default();
             if let Some((shape, labels)) = seen.insert(row.name, (row.shape, key)) {

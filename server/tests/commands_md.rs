@@ -10,28 +10,12 @@ use std::path::PathBuf;
 const GROUPS: &[(Group, &str, &str)] = &[
     (Group::Gs, "Sessions, tiers and shards", "What only gs has."),
     (Group::String, "Strings", "As in Redis 7."),
-    (
-        Group::Generic,
-        "Keys",
-        "As in Redis 7; on a relay they speak for the whole family.",
-    ),
+    (Group::Generic, "Keys", "As in Redis 7; on a relay they speak for the whole family."),
     (Group::Connection, "The connection", "As in Redis 7."),
-    (
-        Group::Transactions,
-        "Transactions",
-        "As in Redis 7, without WATCH.",
-    ),
-    (
-        Group::PubSub,
-        "Channels",
-        "As in Redis 7. The topics of a session path are channels `<path>/...`.",
-    ),
+    (Group::Transactions, "Transactions", "As in Redis 7, without WATCH."),
+    (Group::PubSub, "Channels", "As in Redis 7. The topics of a session path are channels `<path>/...`."),
     (Group::Server, "The node", "As in Redis 7, over what gs has."),
-    (
-        Group::Cluster,
-        "Cluster",
-        "Clients that look for a Redis Cluster are told that there is none.",
-    ),
+    (Group::Cluster, "Cluster", "Clients that look for a Redis Cluster are told that there is none."),
 ];
 
 #[test]
@@ -108,19 +92,12 @@ fn entry(text: &mut String, row: &Command) {
     let sentence = |words: &str| {
         let words = words.trim().trim_end_matches('.');
         let mut letters = words.chars();
-        let first = letters
-            .next()
-            .map(|c| c.to_uppercase().to_string())
-            .unwrap_or_default();
+        let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
         format!("{first}{}.", letters.as_str())
     };
     let _ = write!(text, "\n### `{line}`\n\n{}", sentence(spec.summary));
     if !spec.reply_doc.is_empty() {
-        let _ = write!(
-            text,
-            " Answers {}.",
-            in_a_sentence(spec.reply_doc.trim().trim_end_matches('.'))
-        );
+        let _ = write!(text, " Answers {}.", in_a_sentence(spec.reply_doc.trim().trim_end_matches('.')));
     }
     let _ = write!(text, "\n\nSince {}", spec.since);
     if !spec.complexity.is_empty() {

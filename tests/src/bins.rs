@@ -16,10 +16,7 @@ pub fn front_end() -> PathBuf {
 
 /// The repository's root.
 pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the tests crate has a parent")
-        .to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests crate has a parent").to_path_buf()
 }
 
 /// The profile directory (`target/debug` or `target/release`) with fresh programs in it.
@@ -37,38 +34,19 @@ fn built() -> &'static Path {
 
 fn build() -> PathBuf {
     let me = std::env::current_exe().expect("a test knows its own path");
-    let profile = me
-        .parent()
-        .and_then(Path::parent)
-        .expect("tests live in PROFILE/deps")
-        .to_path_buf();
+    let profile = me.parent().and_then(Path::parent).expect("tests live in PROFILE/deps").to_path_buf();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     // The whole workspace is selected so that features unify as in `cargo test --workspace`;
     // with fewer packages cargo would rebuild the dependencies with other features.
-    command.args([
-        "build",
-        "--quiet",
-        "--workspace",
-        "--bin",
-        "gs-server",
-        "--example",
-        "front_end",
-    ]);
+    command.args(["build", "--quiet", "--workspace", "--bin", "gs-server", "--example", "front_end"]);
     if profile.ends_with("release") {
         command.arg("--release");
     }
     if let Some(target) = profile.parent() {
         command.arg("--target-dir").arg(target);
     }
-    let status = command
-        .current_dir(repository())
-        .stdin(Stdio::null())
-        .status()
-        .expect("cargo can be run");
-    assert!(
-        status.success(),
-        "building gs-server and the front_end example failed"
-    );
+    let status = command.current_dir(repository()).stdin(Stdio::null()).status().expect("cargo can be run");
+    assert!(status.success(), "building gs-server and the front_end example failed");
     profile
 }

@@ -27,17 +27,11 @@ impl Authority {
         let mut params = CertificateParams::new(Vec::<String>::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params
-            .distinguished_name
-            .push(rcgen::DnType::CommonName, format!("gs test CA {name}"));
+        params.distinguished_name.push(rcgen::DnType::CommonName, format!("gs test CA {name}"));
         let key = KeyPair::generate()?;
         let ca = dir.join(format!("{name}.ca.pem"));
         std::fs::write(&ca, params.self_signed(&key)?.pem())?;
-        Ok(Authority {
-            issuer: Issuer::new(params, key),
-            dir: dir.to_path_buf(),
-            ca,
-        })
+        Ok(Authority { issuer: Issuer::new(params, key), dir: dir.to_path_buf(), ca })
     }
 
     /// The CA's certificate file.
@@ -48,10 +42,8 @@ impl Authority {
     /// A leaf for localhost and 127.0.0.1, good as a server's and as a client's.
     pub fn leaf(&self, name: &str) -> anyhow::Result<Leaf> {
         let mut params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.distinguished_name.push(rcgen::DnType::CommonName, name);
         let key = KeyPair::generate()?;
         let cert = params.signed_by(&key, &self.issuer)?;

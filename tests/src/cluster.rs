@@ -104,10 +104,7 @@ impl Cluster {
 
     /// The reliefs of one role.
     pub fn of_role(&self, role: &str) -> Vec<&Node> {
-        self.reliefs
-            .iter()
-            .filter(|n| n.listeners().iter().any(|l| l.role == role))
-            .collect()
+        self.reliefs.iter().filter(|n| n.listeners().iter().any(|l| l.role == role)).collect()
     }
 
     /// Waits until the sibling lists every relief as a member that it hears.
@@ -134,12 +131,8 @@ impl Cluster {
     /// Every metric of every process of the family, one after the other.
     pub fn all_metrics(&self) -> http::Metrics {
         let mut all = self.metrics();
-        let sibling = self
-            .relay
-            .listeners()
-            .into_iter()
-            .rev()
-            .find(|l| l.role == "sibling" && l.proto == "http");
+        let sibling =
+            self.relay.listeners().into_iter().rev().find(|l| l.role == "sibling" && l.proto == "http");
         if let Some(sibling) = sibling {
             all.add(http::Metrics::of(&sibling.addr));
         }
@@ -155,10 +148,6 @@ impl Cluster {
 /// with its `address` and its `state`.
 fn up_ports(nodes: &crate::wire::Value) -> Vec<u16> {
     let entries = nodes.items().iter();
-    let up = entries.filter(|n| {
-        n.field("state")
-            .is_some_and(|s| s.text().eq_ignore_ascii_case("up"))
-    });
-    up.filter_map(|n| n.field("address").map(|a| port_of(&a.text())))
-        .collect()
+    let up = entries.filter(|n| n.field("state").is_some_and(|s| s.text().eq_ignore_ascii_case("up")));
+    up.filter_map(|n| n.field("address").map(|a| port_of(&a.text()))).collect()
 }

@@ -23,11 +23,7 @@ impl Machine {
     /// A machine whose section lives in `dir`, in front of one relay. `program` is the test's own
     /// front-end process (`env!("CARGO_BIN_EXE_gs-test-front-end")`).
     pub fn new(dir: &Path, relay: &str, program: &str) -> Machine {
-        Machine {
-            dir: dir.to_path_buf(),
-            relay: relay.to_owned(),
-            program: program.into(),
-        }
+        Machine { dir: dir.to_path_buf(), relay: relay.to_owned(), program: program.into() }
     }
 
     /// Starts a process that makes the section.
@@ -48,15 +44,8 @@ impl Machine {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the front-end process can be started");
-        let (input, output) = (
-            child.stdin.take().expect("piped"),
-            child.stdout.take().expect("piped"),
-        );
-        let mut process = Process {
-            child,
-            input,
-            output: BufReader::new(output),
-        };
+        let (input, output) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
+        let mut process = Process { child, input, output: BufReader::new(output) };
         assert_eq!(process.hear(), "open");
         process
     }
@@ -98,13 +87,8 @@ impl Process {
     pub fn stat(&mut self, name: &str) -> u64 {
         let stats = self.ask("stats");
         let mut pairs = stats.split(' ').filter_map(|pair| pair.split_once('='));
-        let value = pairs
-            .find(|(n, _)| *n == name)
-            .map(|(_, value)| value)
-            .unwrap_or_default();
-        value
-            .parse()
-            .unwrap_or_else(|_| panic!("no figure {name} in {stats:?}"))
+        let value = pairs.find(|(n, _)| *n == name).map(|(_, value)| value).unwrap_or_default();
+        value.parse().unwrap_or_else(|_| panic!("no figure {name} in {stats:?}"))
     }
 
     /// The process id, for signals.

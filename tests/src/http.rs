@@ -13,20 +13,13 @@ pub fn get(addr: &str, path: &str) -> (u16, String) {
 pub fn try_get(addr: &str, path: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(addr)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n"
-    )?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n")?;
     let mut reply = Vec::new();
     stream.read_to_end(&mut reply)?;
     let reply = String::from_utf8_lossy(&reply).into_owned();
     let bad = || std::io::Error::other(format!("not an HTTP reply: {reply:?}"));
     let (head, body) = reply.split_once("\r\n\r\n").ok_or_else(bad)?;
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|s| s.parse().ok())
-        .ok_or_else(bad)?;
+    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or_else(bad)?;
     let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
     Ok((status, if chunked { unchunk(body) } else { body.to_owned() }))
 }
@@ -84,16 +77,10 @@ impl Metrics {
                 Some((name, rest)) => (name, rest.strip_suffix('}')?),
                 None => (series, ""),
             };
-            Some(Sample {
-                name: name.into(),
-                labels: labels.into(),
-                value: value.parse().ok()?,
-            })
+            Some(Sample { name: name.into(), labels: labels.into(), value: value.parse().ok()? })
         };
         let parse = |line| sample(line).unwrap_or_else(|| panic!("not a Prometheus sample: {line:?}"));
-        Metrics {
-            samples: lines.map(parse).collect(),
-        }
+        Metrics { samples: lines.map(parse).collect() }
     }
 
     /// Adds another process's samples.
@@ -103,11 +90,7 @@ impl Metrics {
 
     /// The sum of the samples that `wanted` picks by name and labels.
     pub fn sum(&self, wanted: impl Fn(&str, &str) -> bool) -> f64 {
-        self.samples
-            .iter()
-            .filter(|s| wanted(&s.name, &s.labels))
-            .map(|s| s.value)
-            .sum()
+        self.samples.iter().filter(|s| wanted(&s.name, &s.labels)).map(|s| s.value).sum()
     }
 
     /// The sum of everything that counts a loss: an object that was there and is not any more though
@@ -115,10 +98,7 @@ impl Metrics {
     /// a test that compares it with zero could not fail.
     pub fn losses(&self) -> f64 {
         let is_loss = |name: &str| name.contains("lost") || name.contains("loss");
-        assert!(
-            self.samples.iter().any(|s| is_loss(&s.name)),
-            "no metric counts losses"
-        );
+        assert!(self.samples.iter().any(|s| is_loss(&s.name)), "no metric counts losses");
         self.sum(|name, _| is_loss(name))
     }
 }

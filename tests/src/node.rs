@@ -24,21 +24,13 @@ impl Spec {
         if role == "relay" {
             ready.push("sibling");
         }
-        Spec {
-            args: vec!["--role".into(), role.into()],
-            dir: dir.to_path_buf(),
-            ready,
-        }
+        Spec { args: vec!["--role".into(), role.into()], dir: dir.to_path_buf(), ready }
     }
 
     /// The whole family in one process.
     pub fn family(dir: &Path) -> Spec {
         let ready = vec!["relay", "sibling", "relief-expansion", "relief-aging"];
-        Spec {
-            args: Vec::new(),
-            dir: dir.to_path_buf(),
-            ready,
-        }
+        Spec { args: Vec::new(), dir: dir.to_path_buf(), ready }
     }
 
     /// Adds `--name value`.
@@ -49,8 +41,7 @@ impl Spec {
 
     /// Adds `--set key=value`.
     pub fn set(mut self, key: &str, value: impl ToString) -> Spec {
-        self.args
-            .extend(["--set".into(), format!("{key}={}", value.to_string())]);
+        self.args.extend(["--set".into(), format!("{key}={}", value.to_string())]);
         self
     }
 
@@ -104,12 +95,8 @@ impl Node {
     pub fn wait_ready(&self) {
         let outcome = wait::until_within(wait::PATIENCE, || {
             let lines = self.lines();
-            let missing: Vec<_> = self
-                .spec
-                .ready
-                .iter()
-                .filter(|r| !lines.contains(&format!("ready {r}")))
-                .collect();
+            let missing: Vec<_> =
+                self.spec.ready.iter().filter(|r| !lines.contains(&format!("ready {r}"))).collect();
             if missing.is_empty() {
                 return Ok(Ok(()));
             }
@@ -135,25 +122,15 @@ impl Node {
         let parse = |line: &String| {
             let mut words = line.strip_prefix("listening ")?.split(' ');
             let (role, proto, addr) = (words.next()?, words.next()?, words.next()?);
-            Some(Listener {
-                role: role.into(),
-                proto: proto.into(),
-                addr: addr.into(),
-            })
+            Some(Listener { role: role.into(), proto: proto.into(), addr: addr.into() })
         };
         self.lines().iter().filter_map(parse).collect()
     }
 
     /// Where `role` speaks `proto`. The last line counts: a respawned child announces itself again.
     pub fn addr_of(&self, role: &str, proto: &str) -> String {
-        let found = self
-            .listeners()
-            .into_iter()
-            .rev()
-            .find(|l| l.role == role && l.proto == proto);
-        found
-            .unwrap_or_else(|| panic!("no line `listening {role} {proto}`\n{}", self.story()))
-            .addr
+        let found = self.listeners().into_iter().rev().find(|l| l.role == role && l.proto == proto);
+        found.unwrap_or_else(|| panic!("no line `listening {role} {proto}`\n{}", self.story())).addr
     }
 
     /// Where the node's own (first) role speaks RESP.
@@ -190,11 +167,7 @@ impl Node {
     pub fn runs(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
         // The state letter follows the command name, which may itself hold spaces and brackets.
-        stat.is_ok_and(|s| {
-            s.rsplit(") ")
-                .next()
-                .is_some_and(|rest| !rest.starts_with(['Z', 'X']))
-        })
+        stat.is_ok_and(|s| s.rsplit(") ").next().is_some_and(|rest| !rest.starts_with(['Z', 'X'])))
     }
 
     /// Processes whose parent is this one (a relay's sibling).
@@ -203,11 +176,7 @@ impl Node {
         let tasks = std::fs::read_dir(path).into_iter().flatten().flatten();
         let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
         let ids: Vec<i32> = lists
-            .flat_map(|l| {
-                l.split_whitespace()
-                    .filter_map(|p| p.parse().ok())
-                    .collect::<Vec<_>>()
-            })
+            .flat_map(|l| l.split_whitespace().filter_map(|p| p.parse().ok()).collect::<Vec<_>>())
             .collect();
         ids.into_iter().filter_map(Pid::from_raw).collect()
     }
@@ -299,10 +268,7 @@ pub fn remove_sections(dir: &Path) {
 
 /// The port at the end of `host:port`.
 pub fn port_of(addr: &str) -> u16 {
-    addr.rsplit(':')
-        .next()
-        .and_then(|p| p.parse().ok())
-        .unwrap_or_else(|| panic!("no port in {addr:?}"))
+    addr.rsplit(':').next().and_then(|p| p.parse().ok()).unwrap_or_else(|| panic!("no port in {addr:?}"))
 }
 
 fn pid_of(child: &Child) -> Pid {
@@ -316,21 +282,13 @@ fn log_path(spec: &Spec) -> PathBuf {
 }
 
 fn launch(spec: &Spec) -> (Child, Arc<Mutex<Vec<String>>>) {
-    let log = File::options()
-        .create(true)
-        .append(true)
-        .open(log_path(spec))
-        .expect("a log file can be made");
+    let log = File::options().create(true).append(true).open(log_path(spec)).expect("a log file can be made");
     // The kernel ends the process with the test thread that started it, so that a test run that is killed
     // leaves nothing behind.
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]).arg(bins::gs_server());
     command.args(&spec.args).arg("--dir").arg(&spec.dir);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(log)
-        .process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).process_group(0);
     let mut child = command.spawn().expect("gs-server can be started");
     let lines = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&lines);

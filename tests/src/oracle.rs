@@ -19,27 +19,14 @@ impl Oracle {
         let dir = tempfile::tempdir().expect("a directory can be made");
         let port = ports::reserve();
         let child = Command::new(program)
-            .args([
-                "--port",
-                &port.to_string(),
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-            ])
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
             .arg("--dir")
             .arg(dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server can be started");
-        let oracle = Oracle {
-            child,
-            addr: format!("127.0.0.1:{port}"),
-            _dir: dir,
-        };
+        let oracle = Oracle { child, addr: format!("127.0.0.1:{port}"), _dir: dir };
         wait::until_true("redis-server answers", || {
             Wire::try_connect(oracle.addr.as_str()).is_ok_and(|mut w| w.try_call(&["PING"]).is_ok())
         });

@@ -22,10 +22,7 @@ pub fn copies(wire: &mut Wire, key: &str) -> Vec<Copy> {
 }
 
 fn copy(entry: &Value) -> Copy {
-    Copy {
-        tier: entry.must("tier").text(),
-        version: entry.must("version").int(),
-    }
+    Copy { tier: entry.must("tier").text(), version: entry.must("version").int() }
 }
 
 /// The tiers that hold a copy of a key.
@@ -49,8 +46,5 @@ pub fn only_in(
             }
         }
     }
-    panic!(
-        "only {} sessions live in the {tier} tier alone, {wanted} were needed",
-        found.len()
-    );
+    panic!("only {} sessions live in the {tier} tier alone, {wanted} were needed", found.len());
 }

@@ -9,9 +9,7 @@ use std::process::{Command, Output, Stdio};
 /// itself where it matters proves nothing.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path)
-        .map(|dir| dir.join(program))
-        .find(|file| file.is_file());
+    let found = std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file());
     if found.is_none() {
         skip(&format!("{program} is not installed"));
     }
@@ -20,10 +18,7 @@ pub fn find(program: &str) -> Option<PathBuf> {
 
 /// Says that a test is skipped, or fails where skipping is not allowed.
 pub fn skip(why: &str) {
-    assert!(
-        !required(),
-        "{why}, and GS_REQUIRE_PEERS=1 does not allow the test to be skipped"
-    );
+    assert!(!required(), "{why}, and GS_REQUIRE_PEERS=1 does not allow the test to be skipped");
     eprintln!("SKIPPED: {why} (GS_REQUIRE_PEERS=1 makes this a failure)");
 }
 
@@ -43,9 +38,7 @@ pub fn redis_cli(cli: &Path, addr: &str, args: &[&str]) -> String {
         .output()
         .expect("redis-cli can be run");
     assert!(output.status.success(), "redis-cli {args:?}: {}", shown(&output));
-    String::from_utf8_lossy(&output.stdout)
-        .trim_end_matches('\n')
-        .to_owned()
+    String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned()
 }
 
 /// Status, stdout and stderr of a program in one text, for a failing test.

@@ -37,15 +37,9 @@ pub fn reserve() -> u16 {
         }
         let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
         if (base..base + BLOCK).all(free) && (base + 2_000..base + 2_000 + BLOCK).all(free) {
-            HELD.lock()
-                .expect("no test panics while it holds this")
-                .push(lock);
+            HELD.lock().expect("no test panics while it holds this").push(lock);
             return base;
         }
     }
-    panic!(
-        "no block of {BLOCK} free ports between {} and {}",
-        REGIONS[0],
-        REGIONS[3] + REGION
-    );
+    panic!("no block of {BLOCK} free ports between {} and {}", REGIONS[0], REGIONS[3] + REGION);
 }

@@ -44,10 +44,7 @@ impl Proxy {
     /// Listens on a free port of 127.0.0.1 and passes everything to `target`.
     pub fn start(target: &str, seed: u64, faults: Faults) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port can be bound");
-        let addr = listener
-            .local_addr()
-            .expect("a listener has an address")
-            .to_string();
+        let addr = listener.local_addr().expect("a listener has an address").to_string();
         listener.set_nonblocking(true).expect("a listener can be polled");
         let shared = Arc::new(Shared {
             target: target.to_owned(),
@@ -59,11 +56,7 @@ impl Proxy {
         });
         let mine = Arc::clone(&shared);
         let acceptor = std::thread::spawn(move || accept(&listener, &mine));
-        Proxy {
-            addr,
-            shared,
-            acceptor: Some(acceptor),
-        }
+        Proxy { addr, shared, acceptor: Some(acceptor) }
     }
 
     /// Where to connect instead of to the target.
@@ -102,9 +95,7 @@ impl Drop for Proxy {
 
 impl Shared {
     fn lock_faults(&self) -> std::sync::MutexGuard<'_, Faults> {
-        self.faults
-            .lock()
-            .expect("nobody panics while holding the faults")
+        self.faults.lock().expect("nobody panics while holding the faults")
     }
 
     fn stopped(&self) -> bool {
@@ -142,20 +133,12 @@ fn join(client: TcpStream, server: TcpStream, shared: &Arc<Shared>) {
         let shared = Arc::clone(shared);
         std::thread::spawn(move || pump(from, to, seed, &shared));
     }
-    shared
-        .open
-        .lock()
-        .expect("no pump panics")
-        .extend([client, server]);
+    shared.open.lock().expect("no pump panics").extend([client, server]);
 }
 
 fn pump(mut from: TcpStream, mut to: TcpStream, mut seed: u64, shared: &Shared) {
     let mut buffer = [0; 16 * 1024];
-    let _ = (
-        from.set_nonblocking(false),
-        from.set_read_timeout(Some(TICK)),
-        to.set_nodelay(true),
-    );
+    let _ = (from.set_nonblocking(false), from.set_read_timeout(Some(TICK)), to.set_nodelay(true));
     while !shared.stopped() {
         let n = match from.read(&mut buffer) {
             Ok(0) => break,

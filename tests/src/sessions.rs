@@ -82,11 +82,7 @@ impl Load {
         feeder.join().expect("the feeder does not panic");
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let wanted = format!("errors: 0, replies: {}", self.count);
-        assert!(
-            output.status.success() && said.contains(&wanted),
-            "--pipe: {}",
-            peers::shown(&output)
-        );
+        assert!(output.status.success() && said.contains(&wanted), "--pipe: {}", peers::shown(&output));
     }
 
     /// Writes the sessions of a range over one connection and returns those that were not acknowledged.
@@ -141,11 +137,7 @@ impl Load {
             }
         }
         let shown = &wrong[..wrong.len().min(10)];
-        assert!(
-            wrong.is_empty(),
-            "{} findings in {total} sessions, first: {shown:#?}",
-            wrong.len()
-        );
+        assert!(wrong.is_empty(), "{} findings in {total} sessions, first: {shown:#?}", wrong.len());
     }
 
     fn encode_set(&self, out: &mut Vec<u8>, n: usize) {

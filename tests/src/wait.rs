@@ -33,11 +33,5 @@ pub fn until_within<T>(patience: Duration, mut look: impl FnMut() -> Result<T, S
 
 /// Polls until `holds` is true.
 pub fn until_true(what: &str, mut holds: impl FnMut() -> bool) {
-    until(what, || {
-        if holds() {
-            Ok(())
-        } else {
-            Err("not yet".to_owned())
-        }
-    });
+    until(what, || if holds() { Ok(()) } else { Err("not yet".to_owned()) });
 }

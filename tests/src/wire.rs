@@ -68,10 +68,9 @@ impl Value {
     pub fn int(&self) -> i64 {
         match self {
             Value::Int(n) => *n,
-            Value::Bulk(_) | Value::Simple(_) => self
-                .text()
-                .parse()
-                .unwrap_or_else(|_| panic!("expected an integer, got {self:?}")),
+            Value::Bulk(_) | Value::Simple(_) => {
+                self.text().parse().unwrap_or_else(|_| panic!("expected an integer, got {self:?}"))
+            }
             other => panic!("expected an integer, got {other:?}"),
         }
     }
@@ -87,22 +86,17 @@ impl Value {
     /// What a map holds under `name`: a RESP3 map, or RESP2's flat array of pairs.
     pub fn field(&self, name: &str) -> Option<&Value> {
         match self {
-            Value::Map(pairs) => pairs
-                .iter()
-                .find(|(key, _)| key.names(name))
-                .map(|(_, value)| value),
-            Value::Array(items) => items
-                .chunks_exact(2)
-                .find(|pair| pair[0].names(name))
-                .map(|pair| &pair[1]),
+            Value::Map(pairs) => pairs.iter().find(|(key, _)| key.names(name)).map(|(_, value)| value),
+            Value::Array(items) => {
+                items.chunks_exact(2).find(|pair| pair[0].names(name)).map(|pair| &pair[1])
+            }
             _ => None,
         }
     }
 
     /// As [`Value::field`], and a panic that shows the whole reply when it is not there.
     pub fn must(&self, name: &str) -> &Value {
-        self.field(name)
-            .unwrap_or_else(|| panic!("no field {name:?} in {self:?}"))
+        self.field(name).unwrap_or_else(|| panic!("no field {name:?} in {self:?}"))
     }
 
     /// True for an error whose text starts with `prefix` (for example `UNAVAILABLE`).
@@ -122,11 +116,9 @@ impl Value {
             Value::Array(v) | Value::Set(v) | Value::Push(v) => {
                 v.iter().map(Value::flat).collect::<Vec<_>>().join(" ")
             }
-            Value::Map(v) => v
-                .iter()
-                .map(|(k, v)| format!("{} {}", k.flat(), v.flat()))
-                .collect::<Vec<_>>()
-                .join(" "),
+            Value::Map(v) => {
+                v.iter().map(|(k, v)| format!("{} {}", k.flat(), v.flat())).collect::<Vec<_>>().join(" ")
+            }
         }
     }
 
@@ -157,38 +149,25 @@ impl Wire {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(REPLY_PATIENCE))?;
         let output = stream.try_clone()?;
-        Ok(Wire {
-            input: BufReader::with_capacity(64 * 1024, stream),
-            output,
-            peer,
-        })
+        Ok(Wire { input: BufReader::with_capacity(64 * 1024, stream), output, peer })
     }
 
     /// Changes how long [`Wire::reply`] waits.
     pub fn patience(&self, patience: Duration) {
-        self.output
-            .set_read_timeout(Some(patience))
-            .expect("a socket takes a timeout");
+        self.output.set_read_timeout(Some(patience)).expect("a socket takes a timeout");
     }
 
     /// Switches to RESP3 and returns the greeting.
     pub fn hello3(&mut self) -> Value {
         let greeting = self.call(&["HELLO", "3"]);
-        assert!(
-            matches!(greeting, Value::Map(_)),
-            "HELLO 3 must answer a map, got {greeting:?}"
-        );
+        assert!(matches!(greeting, Value::Map(_)), "HELLO 3 must answer a map, got {greeting:?}");
         greeting
     }
 
     /// Sends one command and reads its reply; panics when the connection fails.
     pub fn call<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Value {
         self.try_call(args).unwrap_or_else(|e| {
-            let shown: Vec<_> = args
-                .iter()
-                .map(|a| String::from_utf8_lossy(a.as_ref()))
-                .take(4)
-                .collect();
+            let shown: Vec<_> = args.iter().map(|a| String::from_utf8_lossy(a.as_ref())).take(4).collect();
             panic!("{shown:?} at {}: {e}", self.peer)
         })
     }
@@ -211,8 +190,7 @@ impl Wire {
 
     /// Sends bytes as they are; panics when the connection fails.
     pub fn send(&mut self, bytes: &[u8]) {
-        self.try_send(bytes)
-            .unwrap_or_else(|e| panic!("sending to {}: {e}", self.peer));
+        self.try_send(bytes).unwrap_or_else(|e| panic!("sending to {}: {e}", self.peer));
     }
 
     /// Sends bytes as they are.
@@ -228,8 +206,7 @@ impl Wire {
 
     /// Reads one reply; panics when none comes.
     pub fn must_reply(&mut self) -> Value {
-        self.reply()
-            .unwrap_or_else(|e| panic!("no reply from {}: {e}", self.peer))
+        self.reply().unwrap_or_else(|e| panic!("no reply from {}: {e}", self.peer))
     }
 
     /// Reads one reply.
@@ -248,11 +225,7 @@ impl Wire {
     pub fn expect_bytes(&mut self, expected: &[u8]) {
         let mut got = vec![0; expected.len()];
         self.input.read_exact(&mut got).unwrap_or_else(|e| {
-            panic!(
-                "expected {:?} from {}, got {e}",
-                String::from_utf8_lossy(expected),
-                self.peer
-            )
+            panic!("expected {:?} from {}, got {e}", String::from_utf8_lossy(expected), self.peer)
         });
         assert_eq!(String::from_utf8_lossy(&got), String::from_utf8_lossy(expected));
     }
@@ -284,13 +257,8 @@ fn read_value(input: &mut impl BufRead, raw: &mut Vec<u8>, depth: usize) -> std:
         return Err(bad(format!("a reply nested deeper than {DEPTH_MAX}")));
     }
     let line = read_line(input, raw)?;
-    let (kind, rest) = line
-        .split_at_checked(1)
-        .ok_or_else(|| bad("an empty line".to_owned()))?;
-    let count = || {
-        rest.parse::<i64>()
-            .map_err(|_| bad(format!("a bad length in {line:?}")))
-    };
+    let (kind, rest) = line.split_at_checked(1).ok_or_else(|| bad("an empty line".to_owned()))?;
+    let count = || rest.parse::<i64>().map_err(|_| bad(format!("a bad length in {line:?}")));
     Ok(match kind {
         "+" => Value::Simple(rest.to_owned()),
         "-" => Value::Error(rest.to_owned()),
@@ -347,10 +315,7 @@ fn read_line(input: &mut impl BufRead, raw: &mut Vec<u8>) -> std::io::Result<Str
     raw.extend_from_slice(&line);
     match line.strip_suffix(b"\r\n") {
         Some(text) => Ok(String::from_utf8_lossy(text).into_owned()),
-        None => Err(bad(format!(
-            "a line without CRLF: {:?}",
-            String::from_utf8_lossy(&line)
-        ))),
+        None => Err(bad(format!("a line without CRLF: {:?}", String::from_utf8_lossy(&line)))),
     }
 }
 

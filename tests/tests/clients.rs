@@ -22,17 +22,10 @@ fn run(name: &str, programs: &[&str]) {
     if !peers::required() && !installed(&runner) {
         return;
     }
-    let output = Command::new(runner)
-        .args([&node.addr(), name])
-        .stdin(Stdio::null())
-        .output();
+    let output = Command::new(runner).args([&node.addr(), name]).stdin(Stdio::null()).output();
     let output = output.expect("the runner can be started");
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && said.trim_end().ends_with("OK"),
-        "{name}: {}",
-        peers::shown(&output)
-    );
+    assert!(output.status.success() && said.trim_end().ends_with("OK"), "{name}: {}", peers::shown(&output));
 }
 
 /// Without a network the packages cannot be had, which is a reason to skip where skipping is allowed.
@@ -43,10 +36,7 @@ fn installed(runner: &std::path::Path) -> bool {
         .output()
         .expect("the runner can be started");
     if !output.status.success() {
-        peers::skip(&format!(
-            "client packages cannot be installed: {}",
-            peers::shown(&output)
-        ));
+        peers::skip(&format!("client packages cannot be installed: {}", peers::shown(&output)));
     }
     output.status.success()
 }

@@ -8,12 +8,7 @@ use gs_tests::wire::{Value, Wire};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-const LOAD: Load = Load {
-    count: 20_000,
-    len: 384,
-    ttl_s: 3_600,
-    edition: 1,
-};
+const LOAD: Load = Load { count: 20_000, len: 384, ttl_s: 3_600, edition: 1 };
 
 fn scan(wire: &mut Wire, count: &str) -> BTreeMap<String, usize> {
     let mut seen = BTreeMap::new();
@@ -32,10 +27,7 @@ fn scan(wire: &mut Wire, count: &str) -> BTreeMap<String, usize> {
 
 /// Every session is there, and nothing that nobody wrote.
 fn all_there(what: &str, seen: &BTreeMap<String, usize>) {
-    let missing: Vec<String> = (0..LOAD.count)
-        .map(key)
-        .filter(|k| !seen.contains_key(k))
-        .collect();
+    let missing: Vec<String> = (0..LOAD.count).map(key).filter(|k| !seen.contains_key(k)).collect();
     assert!(
         missing.is_empty(),
         "{what} missed {} sessions, first {:?}",
@@ -77,10 +69,7 @@ fn while_they_move(cluster: &Cluster, mut look: impl FnMut(&mut Wire)) {
         let looked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| look(&mut cluster.wire())));
         done.store(true, Ordering::Relaxed);
         for mover in movers {
-            assert!(
-                mover.join().expect("every read was right") > 0,
-                "nothing moved meanwhile"
-            );
+            assert!(mover.join().expect("every read was right") > 0, "nothing moved meanwhile");
         }
         if let Err(panic) = looked {
             std::panic::resume_unwind(panic);
@@ -111,9 +100,7 @@ fn keys_and_scan_give_each_session_once_while_sessions_move() {
         for _ in 0..3 {
             let keys = wire.call(&["KEYS", "*"]);
             let mut seen = BTreeMap::new();
-            keys.items()
-                .iter()
-                .for_each(|k| *seen.entry(k.text()).or_insert(0) += 1);
+            keys.items().iter().for_each(|k| *seen.entry(k.text()).or_insert(0) += 1);
             exactly_once("KEYS", &seen);
         }
         // What moves against the cursor's direction may be given twice, as Redis says of its own SCAN; a
@@ -128,23 +115,13 @@ fn keys_and_scan_give_each_session_once_while_sessions_move() {
 fn a_scan_gives_each_session_exactly_once_when_none_moves() {
     let cluster = pressed();
     // The demoter goes on after the last write, until there is room enough.
-    let held = || {
-        cluster
-            .reliefs
-            .iter()
-            .map(|n| n.wire().call(&["DBSIZE"]).int())
-            .collect::<Vec<_>>()
-    };
+    let held = || cluster.reliefs.iter().map(|n| n.wire().call(&["DBSIZE"]).int()).collect::<Vec<_>>();
     let (mut last, mut same) = (held(), 0);
     wait::until("nothing moves any more", || {
         let now = held();
         same = if now == last { same + 1 } else { 0 };
         last = now;
-        if same == 50 {
-            Ok(())
-        } else {
-            Err(format!("{last:?}"))
-        }
+        if same == 50 { Ok(()) } else { Err(format!("{last:?}")) }
     });
     let mut wire = cluster.wire();
     for count in ["10", "1000"] {

@@ -9,12 +9,7 @@ use gs_tests::{peek, wait};
 use rustix::process::{Signal, kill_process};
 use std::collections::BTreeSet;
 
-const LOAD: Load = Load {
-    count: 30_000,
-    len: 384,
-    ttl_s: 3_600,
-    edition: 1,
-};
+const LOAD: Load = Load { count: 30_000, len: 384, ttl_s: 3_600, edition: 1 };
 
 fn write(cluster: &Cluster, load: &Load, range: std::ops::Range<usize>) {
     assert_eq!(load.write(&mut cluster.wire(), range), []);
@@ -28,23 +23,13 @@ fn demoted(cluster: &Cluster) -> f64 {
 /// What a relief holds once it has carried out all that was on its way.
 fn settled(relief: &Node) -> BTreeSet<String> {
     let mut wire = relief.wire();
-    let mut keys = || {
-        wire.call(&["KEYS", "*"])
-            .items()
-            .iter()
-            .map(Value::text)
-            .collect::<BTreeSet<String>>()
-    };
+    let mut keys = || wire.call(&["KEYS", "*"]).items().iter().map(Value::text).collect::<BTreeSet<String>>();
     let mut last = keys();
     wait::until("nothing arrives any more", || {
         let now = keys();
         let same = now == last;
         last = now;
-        if same {
-            Ok(last.clone())
-        } else {
-            Err(format!("{} keys", last.len()))
-        }
+        if same { Ok(last.clone()) } else { Err(format!("{} keys", last.len())) }
     })
 }
 
@@ -53,12 +38,7 @@ fn keys_of_a_relief_that_came_back_empty_are_unavailable_and_nothing_else_is() {
     let mut cluster = Plan::relay("4mb").aging("32mb").aging("32mb").start();
     write(&cluster, &LOAD, 0..LOAD.count);
     // Nothing moves any more while the sibling stands still, so what a relief says it holds stays true.
-    let sibling = cluster
-        .relay
-        .children()
-        .first()
-        .copied()
-        .expect("the relay has a child");
+    let sibling = cluster.relay.children().first().copied().expect("the relay has a child");
     kill_process(sibling, Signal::STOP).expect("the sibling can be stopped");
     let held: Vec<BTreeSet<String>> = cluster.reliefs.iter().map(settled).collect();
     assert!(held.iter().all(|keys| keys.len() > 1_000), "both hold a share");
@@ -87,11 +67,7 @@ fn keys_of_a_relief_that_came_back_empty_are_unavailable_and_nothing_else_is() {
             other => panic!("{key} answers {other:?}: unknown is not absent"),
         }
     }
-    assert!(
-        lost > 1_000,
-        "the relief held {} sessions, {lost} are reported",
-        held[0].len()
-    );
+    assert!(lost > 1_000, "the relief held {} sessions, {lost} are reported", held[0].len());
     assert!(served >= held[1].len(), "{served} served");
     for n in 0..100 {
         assert_eq!(
@@ -104,9 +80,7 @@ fn keys_of_a_relief_that_came_back_empty_are_unavailable_and_nothing_else_is() {
     let key = held[0].iter().next().expect("it held some");
     assert_eq!(wire.call(&["SET", key, "again"]), Value::ok());
     assert_eq!(wire.call(&["GET", key]), Value::bulk("again"));
-    wait::until_true("the loss is counted", || {
-        cluster.all_metrics().losses() >= f64::from(lost)
-    });
+    wait::until_true("the loss is counted", || cluster.all_metrics().losses() >= f64::from(lost));
 }
 
 /// What one connection got through before its relay died.
@@ -151,10 +125,7 @@ fn a_relay_killed_comes_back_with_every_session_it_acknowledged() {
     const OLD: usize = 10_000;
     let mut cluster = Plan::relay("4mb").expansion("8mb").aging("64mb").start();
     write(&cluster, &LOAD, 0..OLD);
-    let mut all = Progress {
-        written: (0..OLD).collect(),
-        ..Progress::default()
-    };
+    let mut all = Progress { written: (0..OLD).collect(), ..Progress::default() };
     let mut doubtful = BTreeSet::new();
     for round in 0..3 {
         let from = OLD + round * 20_000;
@@ -165,9 +136,7 @@ fn a_relay_killed_comes_back_with_every_session_it_acknowledged() {
             // Not before some of it is through, and long before all of it is.
             let mut probe = cluster.wire();
             let mark = key(from + 2_000);
-            wait::until_true("some writes are through", || {
-                probe.call(&["EXISTS", &mark]) == Value::Int(1)
-            });
+            wait::until_true("some writes are through", || probe.call(&["EXISTS", &mark]) == Value::Int(1));
             kill_process(cluster.relay.pid(), Signal::KILL).expect("the relay can be killed");
             writer.join().expect("every reply was right")
         });
@@ -201,12 +170,7 @@ fn a_sibling_killed_is_replaced_and_demotions_resume() {
     let cluster = Plan::relay("4mb").aging("64mb").start();
     write(&cluster, &LOAD, 0..5_000);
     for round in 1..=3 {
-        let first = cluster
-            .relay
-            .children()
-            .first()
-            .copied()
-            .expect("the relay has a child");
+        let first = cluster.relay.children().first().copied().expect("the relay has a child");
         let range = round * 5_000..(round + 1) * 5_000;
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| {
@@ -246,19 +210,14 @@ fn a_relief_that_returns_with_its_section_goes_on() {
     let key = peek::only_in(&mut cluster.wire(), "aging", (0..LOAD.count).map(key), 1).remove(0);
     cluster.reliefs[0].kill();
     let away = cluster.wire().call(&["GET", &key]);
-    assert!(
-        away.is_error("UNAVAILABLE"),
-        "while its node is away, {key} answers {away:?}"
-    );
+    assert!(away.is_error("UNAVAILABLE"), "while its node is away, {key} answers {away:?}");
     assert_eq!(cluster.wire().call(&["GET", "nobody"]), Value::Null);
     cluster.reliefs[0].restart();
     cluster.wait_joined();
-    wait::until("its keys are served again", || {
-        match cluster.wire().call(&["GET", &key]) {
-            Value::Bulk(_) => Ok(()),
-            reply if reply.is_error("UNAVAILABLE") => Err(format!("{reply:?}")),
-            other => panic!("{key} answers {other:?}"),
-        }
+    wait::until("its keys are served again", || match cluster.wire().call(&["GET", &key]) {
+        Value::Bulk(_) => Ok(()),
+        reply if reply.is_error("UNAVAILABLE") => Err(format!("{reply:?}")),
+        other => panic!("{key} answers {other:?}"),
     });
     LOAD.check(&mut cluster.wire(), 0..LOAD.count, 600);
     assert_eq!(cluster.all_metrics().losses(), 0.0);
@@ -268,20 +227,9 @@ fn a_relief_that_returns_with_its_section_goes_on() {
 fn a_relay_told_to_stop_ends_with_its_child_and_keeps_its_sessions() {
     let mut cluster = Plan::relay("4mb").aging("64mb").start();
     write(&cluster, &LOAD, 0..LOAD.count);
-    let child = cluster
-        .relay
-        .children()
-        .first()
-        .copied()
-        .expect("the relay has a child");
-    assert_eq!(
-        cluster.relay.terminate().code(),
-        Some(0),
-        "SIGTERM drains and exits 0"
-    );
-    wait::until_true("the sibling ends with its relay", || {
-        kill_process(child, Signal::CONT).is_err()
-    });
+    let child = cluster.relay.children().first().copied().expect("the relay has a child");
+    assert_eq!(cluster.relay.terminate().code(), Some(0), "SIGTERM drains and exits 0");
+    wait::until_true("the sibling ends with its relay", || kill_process(child, Signal::CONT).is_err());
     cluster.relay.restart();
     cluster.wait_joined();
     LOAD.check(&mut cluster.wire(), 0..LOAD.count, 600);

@@ -20,11 +20,7 @@ fn family(dir: &Path) -> Spec {
 }
 
 fn gs_server(args: &[&str]) -> Output {
-    Command::new(bins::gs_server())
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .expect("gs-server can be run")
+    Command::new(bins::gs_server()).args(args).stdin(Stdio::null()).output().expect("gs-server can be run")
 }
 
 #[test]
@@ -39,43 +35,27 @@ fn the_commands_of_the_readme_work_by_redis_cli() {
     assert_eq!(at("relay", &["SET", "s:1", "hello", "EX", "60"]), "OK");
     assert_eq!(at("relay", &["GET", "s:1"]), "hello");
     let got = at("relay", &["GS.GET", "s:1"]);
-    for word in [
-        "value", "hello", "version", "pttl", "tier", "relay", "node", "idle",
-    ] {
+    for word in ["value", "hello", "version", "pttl", "tier", "relay", "node", "idle"] {
         assert!(got.contains(word), "GS.GET does not say {word:?}: {got}");
     }
     let nodes = at("sibling", &["GS.SHARD", "NODES"]);
     for role in ["relief-expansion", "relief-aging"] {
         let addr = node.addr_of(role, "resp");
-        assert!(
-            nodes.contains(&addr),
-            "GS.SHARD NODES does not show {addr}: {nodes}"
-        );
+        assert!(nodes.contains(&addr), "GS.SHARD NODES does not show {addr}: {nodes}");
     }
-    for command in [
-        &["GS.AGE", "INFO"][..],
-        &["GS.AGE", "HISTOGRAM"],
-        &["GS.AGE", "POLICY"],
-        &["GS.TIER"],
-    ] {
+    for command in [&["GS.AGE", "INFO"][..], &["GS.AGE", "HISTOGRAM"], &["GS.AGE", "POLICY"], &["GS.TIER"]] {
         let said = at("relief-aging", command);
         assert!(!said.is_empty() && !said.contains("ERR"), "{command:?}: {said}");
     }
     assert_eq!(at("relief-expansion", &["DBSIZE"]), "0");
-    for command in [
-        &["GS.SHARD", "SLOTS"][..],
-        &["GS.SHARD", "OF", "s:1"],
-        &["GS.SHARD", "EPOCH"],
-        &["GS.TIER"],
-    ] {
+    for command in
+        [&["GS.SHARD", "SLOTS"][..], &["GS.SHARD", "OF", "s:1"], &["GS.SHARD", "EPOCH"], &["GS.TIER"]]
+    {
         let said = at("sibling", command);
         assert!(!said.is_empty() && !said.contains("ERR"), "{command:?}: {said}");
     }
     let written = at("relief-aging", &["SET", "s:2", "x"]);
-    assert!(
-        written.starts_with("READONLY"),
-        "applications do not write to a relief: {written}"
-    );
+    assert!(written.starts_with("READONLY"), "applications do not write to a relief: {written}");
 }
 
 #[test]
@@ -85,13 +65,8 @@ fn the_gs_commands_do_what_their_table_says() {
     let mut wire = node.wire();
 
     let first = wire.call(&["GS.SET", "a", "one", "PX", "60000"]).int();
-    assert_eq!(
-        wire.call(&["GS.SET", "a", "late", "IFV", &(first - 1).to_string()]),
-        Value::Null
-    );
-    let second = wire
-        .call(&["GS.SET", "a", "two", "IFV", &first.to_string()])
-        .int();
+    assert_eq!(wire.call(&["GS.SET", "a", "late", "IFV", &(first - 1).to_string()]), Value::Null);
+    let second = wire.call(&["GS.SET", "a", "two", "IFV", &first.to_string()]).int();
     assert!(second > first, "versions grow: {first}, {second}");
     let got = wire.call(&["GS.GET", "a"]);
     assert_eq!(got.must("value"), &Value::bulk("two"));
@@ -99,27 +74,17 @@ fn the_gs_commands_do_what_their_table_says() {
     assert_eq!(got.must("tier").text(), "relay");
     assert_eq!(got.must("pttl").int(), -1, "a save without a life has none");
     assert_eq!(wire.call(&["GS.TOUCH", "a", "PX", "90000"]), Value::Int(1));
-    assert_eq!(
-        wire.call(&["GS.TOUCH", "nope", "PX", "90000"]),
-        Value::Int(0),
-        "a touch never creates"
-    );
+    assert_eq!(wire.call(&["GS.TOUCH", "nope", "PX", "90000"]), Value::Int(0), "a touch never creates");
     assert_eq!(wire.call(&["GS.DEL", "a", "nope"]), Value::Int(1));
     assert_eq!(wire.call(&["GS.GET", "a"]), Value::Null);
-    assert_eq!(
-        wire.call(&["GS.SET", "a", "saved late", "IFV", &second.to_string()]),
-        Value::Null
-    );
+    assert_eq!(wire.call(&["GS.SET", "a", "saved late", "IFV", &second.to_string()]), Value::Null);
 
     assert!(matches!(wire.call(&["GS.HASHSET", "h", "secret"]), Value::Int(_)));
     assert_eq!(wire.call(&["GS.CHECKHASH", "h", "secret"]), Value::Int(1));
     assert_eq!(wire.call(&["GS.CHECKHASH", "h", "Secret"]), Value::Int(0));
     assert_eq!(wire.call(&["GS.CHECKHASH", "nope", "secret"]), Value::Null);
     let stored = wire.call(&["GS.GET", "h"]).flat();
-    assert!(
-        !stored.contains("secret"),
-        "the value itself must not be kept: {stored}"
-    );
+    assert!(!stored.contains("secret"), "the value itself must not be kept: {stored}");
 
     // RESP3 gives a true map.
     wire.hello3();
@@ -134,31 +99,20 @@ fn redis_cli_gets_its_hints_from_the_command_table() {
     let mut wire = node.wire();
     let docs = wire.call(&["COMMAND", "DOCS"]);
     for name in ["gs.get", "gs.set", "gs.shard", "gs.age", "get", "set", "hello"] {
-        let doc = docs
-            .field(name)
-            .unwrap_or_else(|| panic!("COMMAND DOCS does not know {name}"));
+        let doc = docs.field(name).unwrap_or_else(|| panic!("COMMAND DOCS does not know {name}"));
         for field in ["summary", "since", "group"] {
             assert!(doc.field(field).is_some(), "{name} has no {field}: {doc:?}");
         }
     }
     let arguments = docs.must("gs.set").must("arguments").flat();
     for word in ["key", "value", "PX", "IFV", "COPIES"] {
-        assert!(
-            arguments.contains(word),
-            "the hint of GS.SET misses {word}: {arguments}"
-        );
+        assert!(arguments.contains(word), "the hint of GS.SET misses {word}: {arguments}");
     }
     let subcommands = docs.must("gs.shard").must("subcommands").flat();
     for word in ["slots", "nodes", "of", "epoch"] {
-        assert!(
-            subcommands.contains(word),
-            "GS.SHARD's hint misses {word}: {subcommands}"
-        );
+        assert!(subcommands.contains(word), "GS.SHARD's hint misses {word}: {subcommands}");
     }
-    assert_eq!(
-        wire.call(&["COMMAND", "COUNT"]).int() as usize,
-        wire.call(&["COMMAND"]).items().len()
-    );
+    assert_eq!(wire.call(&["COMMAND", "COUNT"]).int() as usize, wire.call(&["COMMAND"]).items().len());
     let info = wire.call(&["COMMAND", "INFO", "get", "nosuch"]);
     assert_eq!(info.items()[0].items()[0], Value::bulk("get"));
     assert_eq!(info.items()[0].items()[1], Value::Int(2), "GET has an arity of 2");
@@ -190,46 +144,25 @@ fn redis_benchmark_runs() {
         .output()
         .expect("redis-benchmark can be run");
     let said = peers::shown(&output);
-    assert!(
-        output.status.success() && !said.to_lowercase().contains("error"),
-        "{said}"
-    );
+    assert!(output.status.success() && !said.to_lowercase().contains("error"), "{said}");
     let keys = node.wire().call(&["DBSIZE"]).int();
-    assert!(
-        (900..=1000).contains(&keys),
-        "20,000 writes of 1,000 random keys left {keys}"
-    );
+    assert!((900..=1000).contains(&keys), "20,000 writes of 1,000 random keys left {keys}");
 }
 
 #[test]
 fn it_says_where_it_listens_and_what_to_type_next() {
     let dir = tempfile::tempdir().expect("a directory can be made");
-    let spec = Spec::family(&dir.path().join("gs"))
-        .flag("port", 0)
-        .flag("sibling-port", 0);
-    let node = Node::start(
-        spec.flag("expansion-port", 0)
-            .flag("aging-port", 0)
-            .flag("capacity", "16mb"),
-    );
+    let spec = Spec::family(&dir.path().join("gs")).flag("port", 0).flag("sibling-port", 0);
+    let node = Node::start(spec.flag("expansion-port", 0).flag("aging-port", 0).flag("capacity", "16mb"));
     let listeners = node.listeners();
     for role in ["relay", "sibling", "relief-expansion", "relief-aging"] {
         let mut wire = node.wire_to(role);
-        assert_eq!(
-            wire.call(&["PING"]),
-            Value::Simple("PONG".into()),
-            "{role} answers"
-        );
-        let of_role = listeners
-            .iter()
-            .filter(|l| l.role == role && l.proto == "resp")
-            .count();
+        assert_eq!(wire.call(&["PING"]), Value::Simple("PONG".into()), "{role} answers");
+        let of_role = listeners.iter().filter(|l| l.role == role && l.proto == "resp").count();
         assert_eq!(of_role, 1, "one line per listener: {listeners:?}");
     }
     assert!(
-        listeners
-            .iter()
-            .all(|l| l.addr.starts_with("127.0.0.1:") && !l.addr.ends_with(":0")),
+        listeners.iter().all(|l| l.addr.starts_with("127.0.0.1:") && !l.addr.ends_with(":0")),
         "{listeners:?}"
     );
     let (status, _) = http::get(&node.addr_of("relay", "http"), "/readyz");
@@ -243,10 +176,7 @@ fn it_says_where_it_listens_and_what_to_type_next() {
 fn sigterm_ends_it_and_its_sessions_outlive_it() {
     let dir = tempfile::tempdir().expect("a directory can be made");
     let mut node = Node::start(family(&dir.path().join("gs")));
-    assert_eq!(
-        node.wire().call(&["SET", "s:1", "hello", "EX", "600"]),
-        Value::ok()
-    );
+    assert_eq!(node.wire().call(&["SET", "s:1", "hello", "EX", "600"]), Value::ok());
     assert_eq!(node.wire().call(&["SET", "s:2", "bye"]), Value::ok());
     assert_eq!(node.wire().call(&["DEL", "s:2"]), Value::Int(1));
     assert_eq!(node.terminate().code(), Some(0));
@@ -256,12 +186,10 @@ fn sigterm_ends_it_and_its_sessions_outlive_it() {
     let left = wire.call(&["TTL", "s:1"]).int();
     assert!((500..=600).contains(&left), "{left} s left");
     // Until the reliefs have said what they hold, unknown is not absent.
-    gs_tests::wait::until("what was deleted is known to be absent", || {
-        match wire.call(&["GET", "s:2"]) {
-            Value::Null => Ok(()),
-            reply if reply.is_error("UNAVAILABLE") => Err(reply.flat()),
-            other => panic!("a deleted session answers {other:?}"),
-        }
+    gs_tests::wait::until("what was deleted is known to be absent", || match wire.call(&["GET", "s:2"]) {
+        Value::Null => Ok(()),
+        reply if reply.is_error("UNAVAILABLE") => Err(reply.flat()),
+        other => panic!("a deleted session answers {other:?}"),
     });
 }
 
@@ -296,11 +224,7 @@ fn help_names_every_flag_and_mistakes_are_explained() {
 
     let typo = gs_server(&["--role", "relay", "--set", "sectoin.block_bytes=256"]);
     assert_eq!(typo.status.code(), Some(2), "{}", peers::shown(&typo));
-    assert!(
-        String::from_utf8_lossy(&typo.stderr).contains("sectoin"),
-        "{}",
-        peers::shown(&typo)
-    );
+    assert!(String::from_utf8_lossy(&typo.stderr).contains("sectoin"), "{}", peers::shown(&typo));
     let role = gs_server(&["--role", "realy"]);
     assert_eq!(role.status.code(), Some(2), "{}", peers::shown(&role));
     let nothing = gs_server(&["check", "/nonexistent/relay.toml"]);
@@ -320,9 +244,5 @@ fn a_port_in_use_is_said_with_the_port() {
             .flag("capacity", "4mb"),
     );
     assert_eq!(node.wait_exit().code(), Some(1));
-    assert!(
-        node.story().contains(&port.to_string()),
-        "the port is not named\n{}",
-        node.story()
-    );
+    assert!(node.story().contains(&port.to_string()), "the port is not named\n{}", node.story());
 }

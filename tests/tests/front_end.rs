@@ -24,9 +24,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 fn alone() -> MutexGuard<'static, ()> {
     // A story that failed leaves nothing behind that could spoil the next one.
-    ONE_AT_A_TIME
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner())
+    ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Everything of one story. Processes end before their machines, machines before the family.
@@ -45,68 +43,38 @@ fn stage() -> Stage {
     let machines = [machine("a"), machine("b")];
     let pair = |m: &Machine| [m.create().ready(), m.attach().ready()];
     let (a, b) = (pair(&machines[0]), pair(&machines[1]));
-    Stage {
-        a,
-        b,
-        machines,
-        cluster,
-        _alone: alone,
-    }
+    Stage { a, b, machines, cluster, _alone: alone }
 }
 
 fn gets_at_relay(cluster: &Cluster) -> f64 {
-    cluster
-        .metrics()
-        .sum(|name, labels| name.contains("command") && labels.contains("\"gs.get\""))
+    cluster.metrics().sum(|name, labels| name.contains("command") && labels.contains("\"gs.get\""))
 }
 
 #[test]
 fn a_neighbour_reads_through_shared_memory_without_a_network_call() {
-    let Stage {
-        mut a,
-        mut b,
-        cluster,
-        machines: _machines,
-        _alone,
-    } = stage();
-    a[0].ask("set s:1 hello 60000")
-        .parse::<u64>()
-        .expect("a set answers its version");
-    assert_eq!(
-        a[1].ask("local s:1"),
-        "local hello",
-        "the neighbour reads it out of the section"
-    );
+    let Stage { mut a, mut b, cluster, machines: _machines, _alone } = stage();
+    a[0].ask("set s:1 hello 60000").parse::<u64>().expect("a set answers its version");
+    assert_eq!(a[1].ask("local s:1"), "local hello", "the neighbour reads it out of the section");
     for _ in 0..1_000 {
         assert_eq!(a[1].ask("get s:1"), "local hello");
     }
     assert_eq!(a[1].stat("asked"), 0, "the neighbour asked the relay");
 
     // The relay agrees: pings that we count ourselves are published, a GS.GET never was.
-    let before = cluster
-        .metrics()
-        .sum(|name, labels| name.contains("command") && labels.contains("\"ping\""));
+    let before =
+        cluster.metrics().sum(|name, labels| name.contains("command") && labels.contains("\"ping\""));
     cluster.wire().call(&["PING"]);
     wait::until_true("the relay publishes its figures", || {
-        cluster
-            .metrics()
-            .sum(|name, labels| name.contains("command") && labels.contains("\"ping\""))
-            > before
+        cluster.metrics().sum(|name, labels| name.contains("command") && labels.contains("\"ping\"")) > before
     });
-    assert_eq!(
-        gets_at_relay(&cluster),
-        0.0,
-        "somebody asked the relay for a session"
-    );
+    assert_eq!(gets_at_relay(&cluster), 0.0, "somebody asked the relay for a session");
 
     // The other machine gets it pushed, or fetches it; afterwards it is local there too.
     let there = b[0].ask("get s:1");
     assert!(there == "local hello" || there == "relay hello", "{there}");
-    wait::until("its neighbour has it too", || {
-        match b[1].ask("local s:1").as_str() {
-            "local hello" => Ok(()),
-            other => Err(other.to_owned()),
-        }
+    wait::until("its neighbour has it too", || match b[1].ask("local s:1").as_str() {
+        "local hello" => Ok(()),
+        other => Err(other.to_owned()),
     });
     // What redis-cli sees is the same session.
     assert_eq!(cluster.wire().call(&["GET", "s:1"]), Value::bulk("hello"));
@@ -114,24 +82,14 @@ fn a_neighbour_reads_through_shared_memory_without_a_network_call() {
 
 #[test]
 fn a_delete_is_gone_in_every_process_within_100_ms() {
-    let Stage {
-        mut a,
-        mut b,
-        cluster,
-        machines: _machines,
-        _alone,
-    } = stage();
+    let Stage { mut a, mut b, cluster, machines: _machines, _alone } = stage();
     for round in 0..20 {
         let key = format!("s:{round}");
-        a[0].ask(&format!("set {key} hello 60000"))
-            .parse::<u64>()
-            .expect("a set answers its version");
+        a[0].ask(&format!("set {key} hello 60000")).parse::<u64>().expect("a set answers its version");
         for process in a.iter_mut().chain(&mut b) {
-            wait::until("every process can read it", || {
-                match process.ask(&format!("get {key}")) {
-                    got if got.ends_with(" hello") => Ok(()),
-                    other => Err(other),
-                }
+            wait::until("every process can read it", || match process.ask(&format!("get {key}")) {
+                got if got.ends_with(" hello") => Ok(()),
+                other => Err(other),
             });
         }
         // By a process of the other machine, by a process of this one, by redis-cli.
@@ -146,10 +104,7 @@ fn a_delete_is_gone_in_every_process_within_100_ms() {
                 let asked = began.elapsed();
                 match process.ask(&format!("get {key}")).as_str() {
                     "none" => break,
-                    old => assert!(
-                        asked < GONE_WITHIN,
-                        "{asked:?} after the delete of round {round}: {old}"
-                    ),
+                    old => assert!(asked < GONE_WITHIN, "{asked:?} after the delete of round {round}: {old}"),
                 }
             }
         }
@@ -158,17 +113,9 @@ fn a_delete_is_gone_in_every_process_within_100_ms() {
 
 #[test]
 fn a_delete_everywhere_returns_when_it_is_gone_everywhere() {
-    let Stage {
-        mut a,
-        mut b,
-        cluster: _cluster,
-        machines: _machines,
-        _alone,
-    } = stage();
+    let Stage { mut a, mut b, cluster: _cluster, machines: _machines, _alone } = stage();
     for round in 0..20 {
-        a[0].ask(&format!("set s:{round} hello 60000"))
-            .parse::<u64>()
-            .expect("a set answers its version");
+        a[0].ask(&format!("set s:{round} hello 60000")).parse::<u64>().expect("a set answers its version");
         assert!(b[0].ask(&format!("get s:{round}")).ends_with(" hello"));
         assert_eq!(a[1].ask(&format!("delete-everywhere s:{round}")), "true");
         for process in a.iter_mut().chain(&mut b) {
@@ -179,23 +126,12 @@ fn a_delete_everywhere_returns_when_it_is_gone_everywhere() {
 
 #[test]
 fn the_library_does_what_its_calls_say() {
-    let Stage {
-        mut a,
-        mut b,
-        cluster,
-        machines: _machines,
-        _alone,
-    } = stage();
+    let Stage { mut a, mut b, cluster, machines: _machines, _alone } = stage();
     let version: u64 = a[0].ask("set s:1 one 60000").parse().expect("a version");
-    let next: u64 = b[0]
-        .ask(&format!("set-if s:1 two {version}"))
-        .parse()
-        .expect("a version");
+    let next: u64 = b[0].ask(&format!("set-if s:1 two {version}")).parse().expect("a version");
     assert!(next > version);
     assert_eq!(a[0].ask(&format!("set-if s:1 late {version}")), "refused");
-    wait::until_true("the first machine sees it", || {
-        a[0].ask("get s:1").ends_with(" two")
-    });
+    wait::until_true("the first machine sees it", || a[0].ask("get s:1").ends_with(" two"));
     assert_eq!(a[0].ask("touch s:1 90000"), "true");
     assert_eq!(a[0].ask("touch nope 90000"), "false");
     assert_eq!(b[1].ask("delete s:1"), "true");
@@ -216,13 +152,7 @@ fn the_library_does_what_its_calls_say() {
 
 #[test]
 fn another_process_becomes_agent_when_the_agent_dies() {
-    let Stage {
-        mut a,
-        mut b,
-        cluster: _cluster,
-        machines,
-        _alone,
-    } = stage();
+    let Stage { mut a, mut b, cluster: _cluster, machines, _alone } = stage();
     a[1].ask("set s:1 hello 60000");
     let agent = usize::from(a[0].stat("terms") == 0);
     assert!(a[agent].stat("terms") > 0, "nobody is agent");
@@ -247,13 +177,7 @@ fn another_process_becomes_agent_when_the_agent_dies() {
 
 #[test]
 fn a_process_killed_in_a_loop_of_writes_stalls_nobody() {
-    let Stage {
-        a: [mut a0, mut a1],
-        mut b,
-        cluster,
-        machines,
-        _alone,
-    } = stage();
+    let Stage { a: [mut a0, mut a1], mut b, cluster, machines, _alone } = stage();
     for _ in 0..20 {
         let mut doomed = machines[0].attach().ready();
         doomed.tell("storm k 50");
@@ -265,18 +189,14 @@ fn a_process_killed_in_a_loop_of_writes_stalls_nobody() {
         doomed.kill();
         for neighbour in [&mut a0, &mut a1] {
             let said = neighbour.hear();
-            let longest: u64 = said
-                .parse()
-                .unwrap_or_else(|_| panic!("the neighbour's work failed: {said}"));
+            let longest: u64 = said.parse().unwrap_or_else(|_| panic!("the neighbour's work failed: {said}"));
             assert!(longest < 1_000, "one operation of a neighbour took {longest} ms");
         }
     }
     // The section is whole: what is written now is read by all.
     a0.ask("set after hello 60000").parse::<u64>().expect("a version");
     assert_eq!(a1.ask("local after"), "local hello");
-    wait::until_true("and on the other machine", || {
-        b[0].ask("get after").ends_with(" hello")
-    });
+    wait::until_true("and on the other machine", || b[0].ask("get after").ends_with(" hello"));
 }
 
 #[test]
@@ -286,16 +206,10 @@ fn a_machine_that_is_cut_off_answers_no_longer_than_its_lease() {
     let proxy = Proxy::start(&cluster.relay.addr(), 3, Faults::default());
     let machine = Machine::new(&cluster.root.path().join("cut"), proxy.addr(), PROGRAM);
     let mut process = machine.create().ready();
-    process
-        .ask("set s:1 hello 600000")
-        .parse::<u64>()
-        .expect("a version");
+    process.ask("set s:1 hello 600000").parse::<u64>().expect("a version");
     assert_eq!(process.ask("local s:1"), "local hello");
 
-    proxy.faults(Faults {
-        blackhole: true,
-        ..Faults::default()
-    });
+    proxy.faults(Faults { blackhole: true, ..Faults::default() });
     assert_eq!(cluster.wire().call(&["DEL", "s:1"]), Value::Int(1));
     let deleted = Instant::now();
     wait::until("it stops answering", || {
@@ -303,57 +217,35 @@ fn a_machine_that_is_cut_off_answers_no_longer_than_its_lease() {
         match process.ask("local s:1").as_str() {
             "none" => Ok(()),
             old => {
-                assert!(
-                    asked <= LEASE,
-                    "{asked:?} after the delete it still answers {old}"
-                );
+                assert!(asked <= LEASE, "{asked:?} after the delete it still answers {old}");
                 Err(old.to_owned())
             }
         }
     });
     let cut = process.ask("get s:1");
-    assert!(
-        cut.starts_with("error unavailable"),
-        "cut off, unknown is not absent: {cut}"
-    );
+    assert!(cut.starts_with("error unavailable"), "cut off, unknown is not absent: {cut}");
     proxy.faults(Faults::default());
-    wait::until("it hears of the delete", || {
-        match process.ask("get s:1").as_str() {
-            "none" => Ok(()),
-            error if error.starts_with("error") => Err(error.to_owned()),
-            old => panic!("{old} came back after the partition"),
-        }
+    wait::until("it hears of the delete", || match process.ask("get s:1").as_str() {
+        "none" => Ok(()),
+        error if error.starts_with("error") => Err(error.to_owned()),
+        old => panic!("{old} came back after the partition"),
     });
 }
 
 #[test]
 fn a_stopped_machine_that_thaws_does_not_answer_what_was_destroyed_meanwhile() {
-    let Stage {
-        mut a,
-        mut b,
-        cluster: _cluster,
-        machines: _machines,
-        _alone,
-    } = stage();
-    b[0].ask("set s:1 hello 600000")
-        .parse::<u64>()
-        .expect("a version");
+    let Stage { mut a, mut b, cluster: _cluster, machines: _machines, _alone } = stage();
+    b[0].ask("set s:1 hello 600000").parse::<u64>().expect("a version");
     for process in &mut a {
         wait::until_true("it is local", || process.ask("get s:1").starts_with("local"));
     }
-    a.iter()
-        .for_each(|p| kill_process(p.pid(), Signal::STOP).expect("a process can be stopped"));
+    a.iter().for_each(|p| kill_process(p.pid(), Signal::STOP).expect("a process can be stopped"));
     // Returns only when the stopped machine's lease has lapsed: it cannot acknowledge.
     assert_eq!(b[0].ask("delete-everywhere s:1"), "true");
     a.iter_mut().for_each(|p| p.tell("local s:1"));
-    a.iter()
-        .for_each(|p| kill_process(p.pid(), Signal::CONT).expect("a process can go on"));
+    a.iter().for_each(|p| kill_process(p.pid(), Signal::CONT).expect("a process can go on"));
     for process in &mut a {
-        assert_eq!(
-            process.hear(),
-            "none",
-            "it answered out of a lease that had lapsed"
-        );
+        assert_eq!(process.hear(), "none", "it answered out of a lease that had lapsed");
         wait::until("it knows", || match process.ask("get s:1").as_str() {
             "none" => Ok(()),
             error if error.starts_with("error") => Err(error.to_owned()),
@@ -369,29 +261,16 @@ fn the_demo_sets_gets_and_measures() {
     let dir = cluster.root.path().join("demo");
     let demo = |words: &[&str]| {
         let mut command = std::process::Command::new(gs_tests::bins::front_end());
-        command
-            .args(["--section", "demo", "--relay", &cluster.relay.addr(), "--dir"])
-            .arg(&dir)
-            .args(words);
-        let output = command
-            .stdin(std::process::Stdio::null())
-            .output()
-            .expect("the demo can be run");
-        assert!(
-            output.status.success(),
-            "{words:?}: {}",
-            gs_tests::peers::shown(&output)
-        );
+        command.args(["--section", "demo", "--relay", &cluster.relay.addr(), "--dir"]).arg(&dir).args(words);
+        let output = command.stdin(std::process::Stdio::null()).output().expect("the demo can be run");
+        assert!(output.status.success(), "{words:?}: {}", gs_tests::peers::shown(&output));
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     assert!(demo(&["set", "sess:1", "alice", "--ttl", "600"]).starts_with("OK version="));
     // Another process finds it in the section that the first one made.
     assert!(demo(&["--attach", "get", "sess:1"]).starts_with("VALUE alice "));
     let said = demo(&["--attach", "bench", "100"]);
-    assert!(
-        said.contains("ns_per_get=") && !said.contains("hit_ratio=0.0"),
-        "{said}"
-    );
+    assert!(said.contains("ns_per_get=") && !said.contains("hit_ratio=0.0"), "{said}");
     assert!(demo(&["--attach", "delete", "sess:1"]).starts_with("OK 1"));
     assert!(demo(&["get", "sess:1"]).starts_with("NIL"));
     gs_tests::node::remove_sections(&dir);

@@ -11,12 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-const LOAD: Load = Load {
-    count: 2_000,
-    len: 384,
-    ttl_s: 600,
-    edition: 1,
-};
+const LOAD: Load = Load { count: 2_000, len: 384, ttl_s: 600, edition: 1 };
 
 fn fails(check: impl FnOnce()) -> bool {
     catch_unwind(AssertUnwindSafe(check)).is_err()
@@ -32,25 +27,13 @@ fn a_load_is_written_by_pipe_and_any_difference_is_seen() {
     LOAD.check(&mut wire, 0..LOAD.count, 60);
 
     assert_eq!(wire.call(&["SETRANGE", &key(5), "100", "?"]), Value::Int(384));
-    assert!(
-        fails(|| LOAD.check(&mut oracle.wire(), 5..6, 60)),
-        "a changed byte went unseen"
-    );
+    assert!(fails(|| LOAD.check(&mut oracle.wire(), 5..6, 60)), "a changed byte went unseen");
     assert_eq!(wire.call(&["DEL", &key(6)]), Value::Int(1));
-    assert!(
-        fails(|| LOAD.check(&mut oracle.wire(), 6..7, 60)),
-        "a missing session went unseen"
-    );
+    assert!(fails(|| LOAD.check(&mut oracle.wire(), 6..7, 60)), "a missing session went unseen");
     assert_eq!(wire.call(&["EXPIRE", &key(7), "700"]), Value::Int(1));
-    assert!(
-        fails(|| LOAD.check(&mut oracle.wire(), 7..8, 60)),
-        "a life too long went unseen"
-    );
+    assert!(fails(|| LOAD.check(&mut oracle.wire(), 7..8, 60)), "a life too long went unseen");
     assert_eq!(wire.call(&["PERSIST", &key(8)]), Value::Int(1));
-    assert!(
-        fails(|| LOAD.check(&mut oracle.wire(), 8..9, 60)),
-        "a life without end went unseen"
-    );
+    assert!(fails(|| LOAD.check(&mut oracle.wire(), 8..9, 60)), "a life without end went unseen");
 }
 
 #[test]
@@ -58,18 +41,9 @@ fn a_pipe_with_refused_writes_is_not_taken_for_success() {
     let (Some(oracle), Some(cli)) = (Oracle::start(), peers::find("redis-cli")) else {
         return;
     };
-    assert_eq!(
-        oracle.wire().call(&["CONFIG", "SET", "maxmemory", "1mb"]),
-        Value::ok()
-    );
-    assert!(
-        fails(|| LOAD.write_by_pipe(&cli, oracle.addr())),
-        "refused writes went unseen"
-    );
-    assert!(
-        !LOAD.write(&mut oracle.wire(), 0..10).is_empty(),
-        "refused writes went unseen"
-    );
+    assert_eq!(oracle.wire().call(&["CONFIG", "SET", "maxmemory", "1mb"]), Value::ok());
+    assert!(fails(|| LOAD.write_by_pipe(&cli, oracle.addr())), "refused writes went unseen");
+    assert!(!LOAD.write(&mut oracle.wire(), 0..10).is_empty(), "refused writes went unseen");
 }
 
 #[test]
@@ -81,45 +55,26 @@ fn the_proxy_passes_delays_holds_and_cuts() {
     LOAD.check(&mut wire, 0..500, 60);
     assert!(proxy.passed() > 400_000);
 
-    proxy.faults(Faults {
-        delay_max: Duration::from_millis(20),
-        ..Faults::default()
-    });
+    proxy.faults(Faults { delay_max: Duration::from_millis(20), ..Faults::default() });
     let began = Instant::now();
     for _ in 0..20 {
         assert_eq!(wire.call(&["PING"]), Value::Simple("PONG".into()));
     }
     assert!(began.elapsed() > Duration::from_millis(40), "nothing was delayed");
 
-    proxy.faults(Faults {
-        blackhole: true,
-        ..Faults::default()
-    });
+    proxy.faults(Faults { blackhole: true, ..Faults::default() });
     wire.patience(Duration::from_millis(300));
     assert!(wire.try_call(&["PING"]).is_err(), "a blackhole answered");
     proxy.faults(Faults::default());
     wire.patience(Duration::from_secs(30));
-    assert_eq!(
-        wire.must_reply(),
-        Value::Simple("PONG".into()),
-        "what was held is passed on in the end"
-    );
+    assert_eq!(wire.must_reply(), Value::Simple("PONG".into()), "what was held is passed on in the end");
 
     proxy.cut();
     assert!(wire.try_call(&["PING"]).is_err(), "a cut connection answered");
-    assert_eq!(
-        Wire::connect(proxy.addr()).call(&["PING"]),
-        Value::Simple("PONG".into())
-    );
-    proxy.faults(Faults {
-        cut_per_mille: 1000,
-        ..Faults::default()
-    });
+    assert_eq!(Wire::connect(proxy.addr()).call(&["PING"]), Value::Simple("PONG".into()));
+    proxy.faults(Faults { cut_per_mille: 1000, ..Faults::default() });
     assert!(Wire::connect(proxy.addr()).try_call(&["PING"]).is_err());
-    proxy.faults(Faults {
-        refuse: true,
-        ..Faults::default()
-    });
+    proxy.faults(Faults { refuse: true, ..Faults::default() });
     let refused = Wire::try_connect(proxy.addr()).and_then(|mut w| w.try_call(&["PING"]));
     assert!(refused.is_err());
 }
@@ -135,10 +90,7 @@ fn certificates_are_valid_for_openssl() {
     let leaf = ours.leaf("node").expect("a leaf can be made");
     let verify = |ca: &std::path::Path, purpose: &str| {
         let mut command = Command::new(&openssl);
-        command
-            .args(["verify", "-purpose", purpose, "-CAfile"])
-            .arg(ca)
-            .arg(&leaf.cert);
+        command.args(["verify", "-purpose", purpose, "-CAfile"]).arg(ca).arg(&leaf.cert);
         command.output().expect("openssl can be run").status.success()
     };
     assert!(verify(ours.ca(), "sslserver") && verify(ours.ca(), "sslclient"));

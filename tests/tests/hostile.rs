@@ -15,9 +15,7 @@ struct Target {
 
 fn target(with: impl Fn(Spec) -> Spec) -> Target {
     let dir = tempfile::tempdir().expect("a directory can be made");
-    let spec = Spec::role("relay", &dir.path().join("relay"))
-        .flag("port", 0)
-        .flag("sibling-port", 0);
+    let spec = Spec::role("relay", &dir.path().join("relay")).flag("port", 0).flag("sibling-port", 0);
     let node = Node::start(with(spec.flag("capacity", "16mb").set("sibling_mode", "inside")));
     Target { node, _dir: dir }
 }
@@ -40,26 +38,15 @@ fn until_closed(target: &Target, bytes: &[u8]) -> String {
 fn alive(target: &Target) {
     assert!(target.node.runs(), "the server died\n{}", target.node.story());
     assert_eq!(target.node.wire().call(&["PING"]), Value::Simple("PONG".into()));
-    assert!(
-        !target.node.story().contains("panicked"),
-        "{}",
-        target.node.story()
-    );
+    assert!(!target.node.story().contains("panicked"), "{}", target.node.story());
 }
 
 /// Resident bytes of the server's own memory, the shared section apart.
 fn private_bytes(target: &Target) -> u64 {
     let pid = target.node.pid().as_raw_nonzero();
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the server runs");
-    let line = status
-        .lines()
-        .find_map(|l| l.strip_prefix("RssAnon:"))
-        .expect("the kernel tells");
-    let kib: u64 = line
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()
-        .expect("a number of KiB");
+    let line = status.lines().find_map(|l| l.strip_prefix("RssAnon:")).expect("the kernel tells");
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number of KiB");
     kib * 1024
 }
 
@@ -112,11 +99,7 @@ fn what_looks_like_http_is_closed_at_once() {
         "post x\r\nSET stolen 1\r\n",
     ] {
         until_closed(&target, request.as_bytes());
-        assert_eq!(
-            wire.call(&["EXISTS", "stolen"]),
-            Value::Int(0),
-            "{request:?} reached the keyspace"
-        );
+        assert_eq!(wire.call(&["EXISTS", "stolen"]), Value::Int(0), "{request:?} reached the keyspace");
     }
     alive(&target);
 }
@@ -142,11 +125,7 @@ fn half_commands_wait_and_take_no_memory() {
         .collect();
     alive(&target);
     let grown = private_bytes(&target).saturating_sub(before);
-    assert!(
-        grown < 40 << 20,
-        "400 half commands of 14 bytes took {} MiB",
-        grown >> 20
-    );
+    assert!(grown < 40 << 20, "400 half commands of 14 bytes took {} MiB", grown >> 20);
 
     // One of them finishes byte by byte, and is served as if it had come whole.
     let mut slow = target.node.wire();
@@ -182,47 +161,28 @@ fn an_oversize_value_is_refused_with_the_limit_and_the_connection_lives_or_close
         Err(_) => {}
     }
     let mut wire = target.node.wire();
-    assert_eq!(
-        wire.call(&["EXISTS", "max"]),
-        Value::Int(1),
-        "the old value stands"
-    );
+    assert_eq!(wire.call(&["EXISTS", "max"]), Value::Int(1), "the old value stands");
     alive(&target);
 }
 
 #[test]
 fn before_auth_only_little_is_taken() {
-    let target = target(|s| {
-        s.set("requirepass", "open sesame")
-            .set("limits.auth_timeout_ms", 500)
-    });
+    let target = target(|s| s.set("requirepass", "open sesame").set("limits.auth_timeout_ms", 500));
     let hello = target.node.wire().call(&["GET", "a"]);
     assert!(hello.is_error("NOAUTH"), "{hello:?}");
     let many = until_closed(&target, b"*11\r\n$4\r\nMGET\r\n");
-    assert!(
-        many.starts_with("-ERR Protocol error"),
-        "11 arguments before AUTH answer {many:?}"
-    );
+    assert!(many.starts_with("-ERR Protocol error"), "11 arguments before AUTH answer {many:?}");
     let large = until_closed(&target, b"*2\r\n$4\r\nAUTH\r\n$16385\r\n");
-    assert!(
-        large.starts_with("-ERR Protocol error"),
-        "16 KiB + 1 before AUTH answers {large:?}"
-    );
+    assert!(large.starts_with("-ERR Protocol error"), "16 KiB + 1 before AUTH answers {large:?}");
     let silent = until_closed(&target, b"");
-    assert!(
-        silent.is_empty() || silent.starts_with('-'),
-        "who says nothing is cut: {silent:?}"
-    );
+    assert!(silent.is_empty() || silent.starts_with('-'), "who says nothing is cut: {silent:?}");
 
     let mut wire = target.node.wire();
     assert!(wire.call(&["AUTH", "wrong"]).is_error("WRONGPASS"));
     assert_eq!(wire.call(&["AUTH", "open sesame"]), Value::ok());
     assert_eq!(wire.call(&["SET", "a", "x"]), Value::ok());
     let mut wire = target.node.wire();
-    assert!(matches!(
-        wire.call(&["HELLO", "3", "AUTH", "default", "open sesame"]),
-        Value::Map(_)
-    ));
+    assert!(matches!(wire.call(&["HELLO", "3", "AUTH", "default", "open sesame"]), Value::Map(_)));
     assert_eq!(wire.call(&["GET", "a"]), Value::bulk("x"));
 }
 
@@ -230,10 +190,7 @@ fn before_auth_only_little_is_taken() {
 fn a_client_that_never_reads_is_cut_and_others_go_on() {
     let target = target(|s| s.set("limits.output_buffer_bytes", "1mb"));
     let value = vec![b'v'; 100_000];
-    assert_eq!(
-        target.node.wire().call(&[b"SET", b"big".as_slice(), &value]),
-        Value::ok()
-    );
+    assert_eq!(target.node.wire().call(&[b"SET", b"big".as_slice(), &value]), Value::ok());
     let before = private_bytes(&target);
     let mut greedy = target.node.wire();
     let mut asks = Vec::new();
@@ -244,11 +201,7 @@ fn a_client_that_never_reads_is_cut_and_others_go_on() {
         assert_eq!(target.node.wire().call(&["PING"]), Value::Simple("PONG".into()));
     }
     let grown = private_bytes(&target).saturating_sub(before);
-    assert!(
-        grown < 32 << 20,
-        "a client that never reads took {} MiB",
-        grown >> 20
-    );
+    assert!(grown < 32 << 20, "a client that never reads took {} MiB", grown >> 20);
     alive(&target);
 }
 
@@ -259,11 +212,9 @@ fn a_subscriber_that_never_reads_is_cut() {
     assert!(matches!(deaf.call(&["SUBSCRIBE", "news"]), Value::Array(_)));
     let mut wire = target.node.wire();
     let message = vec![b'm'; 50_000];
-    wait::until("it is cut", || {
-        match wire.call(&[b"PUBLISH", b"news".as_slice(), &message]) {
-            Value::Int(0) => Ok(()),
-            other => Err(format!("{other:?} still listen")),
-        }
+    wait::until("it is cut", || match wire.call(&[b"PUBLISH", b"news".as_slice(), &message]) {
+        Value::Int(0) => Ok(()),
+        other => Err(format!("{other:?} still listen")),
     });
     alive(&target);
 }
@@ -288,8 +239,7 @@ fn random_bytes_never_hurt() {
         let _ = wire.try_send(&bytes);
         wire.finish();
         // Whatever it says, it ends when we do.
-        wire.drain()
-            .unwrap_or_else(|e| panic!("round {round}: {e} after {bytes:?}"));
+        wire.drain().unwrap_or_else(|e| panic!("round {round}: {e} after {bytes:?}"));
     }
     alive(&target);
 }
@@ -301,9 +251,5 @@ fn error_replies_carry_no_line_of_the_senders() {
     let evil: [&[u8]; 2] = [b"NO\r\n+OK\r\nSUCH", b"arg\r\n:1\r\n"];
     let reply = wire.call(&evil);
     assert!(reply.is_error("ERR unknown command"), "{reply:?}");
-    assert_eq!(
-        wire.call(&["PING"]),
-        Value::Simple("PONG".into()),
-        "the reply was more than one line"
-    );
+    assert_eq!(wire.call(&["PING"]), Value::Simple("PONG".into()), "the reply was more than one line");
 }

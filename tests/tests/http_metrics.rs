@@ -10,11 +10,7 @@ use gs_tests::wire::Value;
 fn eventually(addr: &str, what: &str, holds: impl Fn(&Metrics) -> bool) {
     wait::until(what, || {
         let metrics = Metrics::of(addr);
-        if holds(&metrics) {
-            Ok(())
-        } else {
-            Err(format!("{:#?}", metrics.samples))
-        }
+        if holds(&metrics) { Ok(()) } else { Err(format!("{:#?}", metrics.samples)) }
     });
 }
 
@@ -31,32 +27,19 @@ fn commands_hits_misses_and_connections_are_counted() {
     let of = |m: &Metrics, words: &[&str]| {
         m.sum(|name, labels| words.iter().all(|w| name.contains(w) || labels.contains(w)))
     };
-    eventually(&http, "GET is counted by name", |m| {
-        of(m, &["command", "\"get\""]) == 14.0
-    });
+    eventually(&http, "GET is counted by name", |m| of(m, &["command", "\"get\""]) == 14.0);
     eventually(&http, "hits are counted", |m| of(m, &["hit"]) >= 7.0);
     eventually(&http, "misses are counted", |m| of(m, &["miss"]) >= 7.0);
     eventually(&http, "connections are counted", |m| of(m, &["connect"]) >= 1.0);
     let metrics = Metrics::of(&http);
-    assert!(
-        metrics
-            .samples
-            .iter()
-            .any(|s| s.labels.contains("role=\"relay\"")),
-        "series carry their role"
-    );
+    assert!(metrics.samples.iter().any(|s| s.labels.contains("role=\"relay\"")), "series carry their role");
     assert_eq!(metrics.losses(), 0.0);
 }
 
 #[test]
 fn demotions_promotions_and_occupancy_are_counted() {
     let cluster = Plan::relay("4mb").aging("64mb").start();
-    let load = Load {
-        count: 20_000,
-        len: 384,
-        ttl_s: 3_600,
-        edition: 1,
-    };
+    let load = Load { count: 20_000, len: 384, ttl_s: 3_600, edition: 1 };
     assert_eq!(load.write(&mut cluster.wire(), 0..load.count), []);
     let sum = |word: &str| cluster.all_metrics().sum(|name, _| name.contains(word));
     wait::until_true("demotions are counted", || sum("demot") > 5_000.0);
@@ -64,19 +47,15 @@ fn demotions_promotions_and_occupancy_are_counted() {
     load.check(&mut cluster.wire(), 0..2_000, 600);
     wait::until_true("promotions are counted", || sum("promot") > before);
     let relief = cluster.reliefs[0].addr_of("relief-aging", "http");
-    eventually(&relief, "a relief tells what it holds", |m| {
-        m.sum(|name, _| name == "gs_sessions") > 5_000.0
-    });
+    eventually(&relief, "a relief tells what it holds", |m| m.sum(|name, _| name == "gs_sessions") > 5_000.0);
 }
 
 #[test]
 fn health_and_readiness_answer_and_nothing_else_is_there() {
     let cluster = Plan::relay("4mb").aging("4mb").start();
-    for (node, role) in [
-        (&cluster.relay, "relay"),
-        (&cluster.relay, "sibling"),
-        (&cluster.reliefs[0], "relief-aging"),
-    ] {
+    for (node, role) in
+        [(&cluster.relay, "relay"), (&cluster.relay, "sibling"), (&cluster.reliefs[0], "relief-aging")]
+    {
         let addr = node.addr_of(role, "http");
         for path in ["/healthz", "/readyz"] {
             let (status, body) = http::get(&addr, path);

@@ -9,12 +9,7 @@ use gs_tests::wire::{Value, Wire};
 use gs_tests::{peek, ports, wait};
 use rustix::process::{Signal, kill_process};
 
-const LOAD: Load = Load {
-    count: 30_000,
-    len: 384,
-    ttl_s: 3_600,
-    edition: 1,
-};
+const LOAD: Load = Load { count: 30_000, len: 384, ttl_s: 3_600, edition: 1 };
 
 /// A small relay that had to hand most of its sessions to one aging node.
 fn pressed() -> Cluster {
@@ -31,17 +26,10 @@ fn demoted(cluster: &Cluster, wanted: usize) -> Vec<String> {
 fn gone_everywhere(cluster: &Cluster, key: &str) {
     wait::until(&format!("no tier holds {key}"), || {
         let seen = peek::copies(&mut cluster.wire(), key);
-        let own: Vec<Value> = cluster
-            .reliefs
-            .iter()
-            .map(|n| n.wire().call(&["GS.FETCH", "0", key]))
-            .collect();
+        let own: Vec<Value> =
+            cluster.reliefs.iter().map(|n| n.wire().call(&["GS.FETCH", "0", key])).collect();
         let clean = seen.is_empty() && own.iter().all(|v| *v == Value::Null);
-        if clean {
-            Ok(())
-        } else {
-            Err(format!("{seen:?}, on the reliefs {own:?}"))
-        }
+        if clean { Ok(()) } else { Err(format!("{seen:?}, on the reliefs {own:?}")) }
     });
 }
 
@@ -109,15 +97,11 @@ fn a_shortened_life_is_not_undone_by_the_copy_further_down() {
 fn a_relief_refuses_what_is_older_than_what_it_knows() {
     let dir = tempfile::tempdir().expect("a directory can be made");
     // Nobody answers where it would join; its own commands do not need a sibling.
-    let spec = Spec::role("relief-aging", &dir.path().join("aging"))
-        .flag("port", 0)
-        .flag("capacity", "4mb");
+    let spec = Spec::role("relief-aging", &dir.path().join("aging")).flag("port", 0).flag("capacity", "4mb");
     let relief = Node::start(spec.flag("sibling", format!("127.0.0.1:{}", ports::reserve())));
     let mut wire = relief.wire();
     let put = |wire: &mut Wire, key: &str, version: &str, value: &str| {
-        wire.call(&["GS.PUT", "1", "0", key, version, "60000", "0", "5", value])
-            .items()[0]
-            .int()
+        wire.call(&["GS.PUT", "1", "0", key, version, "60000", "0", "5", value]).items()[0].int()
     };
     let tomb = |wire: &mut Wire, mode: &str, key: &str, arg: &str| {
         wire.call(&["GS.TOMB", "1", mode, "0", key, arg]).items()[0].int()
@@ -127,10 +111,7 @@ fn a_relief_refuses_what_is_older_than_what_it_knows() {
     assert!(first > 0, "a new copy is stored and gets a number, not {first}");
     assert_eq!(put(&mut wire, "k", "99", "v99"), 0, "an older version is refused");
     let again = put(&mut wire, "k", "100", "v100");
-    assert!(
-        again > 0 && again != first,
-        "an equal version is stored anew, not {again} after {first}"
-    );
+    assert!(again > 0 && again != first, "an equal version is stored anew, not {again} after {first}");
     assert_eq!(
         tomb(&mut wire, "drop", "k", &first.to_string()),
         0,
@@ -138,48 +119,23 @@ fn a_relief_refuses_what_is_older_than_what_it_knows() {
     );
     assert_eq!(wire.call(&["GET", "k"]), Value::bulk("v100"));
 
-    assert_eq!(
-        tomb(&mut wire, "floor", "k", "100"),
-        0,
-        "a floor leaves what stands on it"
-    );
-    assert_eq!(
-        tomb(&mut wire, "tomb", "k", "100"),
-        1,
-        "a tombstone kills its own version"
-    );
+    assert_eq!(tomb(&mut wire, "floor", "k", "100"), 0, "a floor leaves what stands on it");
+    assert_eq!(tomb(&mut wire, "tomb", "k", "100"), 1, "a tombstone kills its own version");
     assert_eq!(wire.call(&["GET", "k"]), Value::Null);
-    assert_eq!(
-        put(&mut wire, "k", "100", "late"),
-        0,
-        "a late put of the deleted version is refused"
-    );
+    assert_eq!(put(&mut wire, "k", "100", "late"), 0, "a late put of the deleted version is refused");
     assert_eq!(put(&mut wire, "k", "42", "later"), 0, "and of an older one");
     assert_eq!(wire.call(&["GET", "k"]), Value::Null);
-    assert!(
-        put(&mut wire, "k", "101", "new") > 0,
-        "a newer object is a new object"
-    );
+    assert!(put(&mut wire, "k", "101", "new") > 0, "a newer object is a new object");
 
     assert_eq!(tomb(&mut wire, "floor", "f", "200"), 0);
     assert_eq!(put(&mut wire, "f", "199", "late"), 0, "below the floor");
-    assert!(
-        put(&mut wire, "f", "200", "exact") > 0,
-        "the floor itself may be put"
-    );
+    assert!(put(&mut wire, "f", "200", "exact") > 0, "the floor itself may be put");
 
     assert_eq!(wire.call(&["GS.FLUSH", "0", "1000"]), Value::ok());
     assert_eq!(wire.call(&["GET", "f"]), Value::Null);
-    assert_eq!(
-        put(&mut wire, "g", "999", "late"),
-        0,
-        "a put from before the flush is refused"
-    );
+    assert_eq!(put(&mut wire, "g", "999", "late"), 0, "a put from before the flush is refused");
     assert!(put(&mut wire, "g", "1000", "new") > 0);
-    assert!(
-        wire.call(&["SET", "x", "y"]).is_error("READONLY"),
-        "applications do not write to a relief"
-    );
+    assert!(wire.call(&["SET", "x", "y"]).is_error("READONLY"), "applications do not write to a relief");
 }
 
 #[test]
@@ -187,19 +143,11 @@ fn a_session_destroyed_while_it_was_on_its_way_down_stays_destroyed() {
     let cluster = Plan::relay("4mb").aging("64mb").start();
     let mut wire = cluster.wire();
     for round in 0..5 {
-        let load = Load {
-            edition: round,
-            ..LOAD
-        };
+        let load = Load { edition: round, ..LOAD };
         let range = (round as usize * 6_000)..(round as usize + 1) * 6_000;
         assert_eq!(load.write(&mut wire, range.clone()), []);
         // Stopped anywhere between choosing a victim and being acknowledged.
-        let sibling = cluster
-            .relay
-            .children()
-            .first()
-            .copied()
-            .expect("the relay has a child");
+        let sibling = cluster.relay.children().first().copied().expect("the relay has a child");
         kill_process(sibling, Signal::STOP).expect("the sibling can be stopped");
         let doomed: Vec<String> = range.clone().rev().step_by(3).take(500).map(key).collect();
         let (mut deleted, deleter) = (Vec::new(), cluster.wire());
@@ -218,16 +166,9 @@ fn a_session_destroyed_while_it_was_on_its_way_down_stays_destroyed() {
             }
         }
         for key in &deleted {
-            assert_eq!(
-                wire.call(&["GET", key]),
-                Value::Null,
-                "{key} came back in round {round}"
-            );
+            assert_eq!(wire.call(&["GET", key]), Value::Null, "{key} came back in round {round}");
         }
-        deleted
-            .iter()
-            .step_by(50)
-            .for_each(|key| gone_everywhere(&cluster, key));
+        deleted.iter().step_by(50).for_each(|key| gone_everywhere(&cluster, key));
     }
 }
 
@@ -252,40 +193,24 @@ fn a_delete_that_cannot_reach_the_relief_yet_still_holds() {
             .flag("capacity", "64mb")
             .set("announce", proxy.addr()),
     );
-    let cluster = Cluster {
-        relay,
-        reliefs: vec![aging],
-        root,
-    };
+    let cluster = Cluster { relay, reliefs: vec![aging], root };
     wait::until("the relief has joined", || {
         let nodes = cluster.sibling().call(&["GS.SHARD", "NODES"]).flat();
-        if nodes.contains(&port_of(proxy.addr()).to_string()) {
-            Ok(())
-        } else {
-            Err(nodes)
-        }
+        if nodes.contains(&port_of(proxy.addr()).to_string()) { Ok(()) } else { Err(nodes) }
     });
     let mut wire = cluster.wire();
     assert_eq!(LOAD.write(&mut wire, 0..LOAD.count), []);
     assert!(proxy.passed() > 1_000_000, "the sessions did not pass the proxy");
     let keys = demoted(&cluster, 20);
 
-    proxy.faults(Faults {
-        blackhole: true,
-        ..Faults::default()
-    });
+    proxy.faults(Faults { blackhole: true, ..Faults::default() });
     for key in &keys {
         let reply = wire.call(&["DEL", key]);
-        assert_eq!(
-            reply,
-            Value::Int(1),
-            "the tombstone is the relay's, and it stands"
-        );
+        assert_eq!(reply, Value::Int(1), "the tombstone is the relay's, and it stands");
         let got = wire.call(&["GET", key]);
         assert_eq!(got, Value::Null, "{key} is dead and known to be");
     }
     proxy.faults(Faults::default());
     keys.iter().for_each(|key| gone_everywhere(&cluster, key));
-    keys.iter()
-        .for_each(|key| assert_eq!(wire.call(&["GET", key]), Value::Null));
+    keys.iter().for_each(|key| assert_eq!(wire.call(&["GET", key]), Value::Null));
 }

@@ -20,12 +20,7 @@ fn sources(extensions: &[&str]) -> Vec<(String, String)> {
     let root = bins::repository();
     let mut files = Vec::new();
     walk(&root, extensions, &mut files);
-    let relative = |p: &PathBuf| {
-        p.strip_prefix(&root)
-            .expect("it was found there")
-            .display()
-            .to_string()
-    };
+    let relative = |p: &PathBuf| p.strip_prefix(&root).expect("it was found there").display().to_string();
     let text = |p: &PathBuf| std::fs::read_to_string(p).expect("a source file is UTF-8 text");
     files.iter().map(|p| (relative(p), text(p))).collect()
 }
@@ -35,10 +30,7 @@ fn walk(dir: &Path, extensions: &[&str], files: &mut Vec<PathBuf>) {
         let (path, name) = (entry.path(), entry.file_name());
         if path.is_dir() && !SKIPPED.iter().any(|s| name == *s) {
             walk(&path, extensions, files);
-        } else if path
-            .extension()
-            .is_some_and(|e| extensions.iter().any(|x| e == *x))
-        {
+        } else if path.extension().is_some_and(|e| extensions.iter().any(|x| e == *x)) {
             files.push(path);
         }
     }
@@ -67,53 +59,36 @@ fn report(what: &str, found: Vec<String>) {
 fn lines_with(files: &[(String, String)], bad: impl Fn(&str, &str) -> bool) -> Vec<String> {
     let each = |(path, text): &(String, String)| {
         let hits = text.lines().enumerate().filter(|(_, line)| bad(path, line));
-        hits.map(|(n, line)| format!("{path}:{}: {}", n + 1, line.trim()))
-            .collect::<Vec<_>>()
+        hits.map(|(n, line)| format!("{path}:{}: {}", n + 1, line.trim())).collect::<Vec<_>>()
     };
     files.iter().flat_map(each).collect()
 }
 
 #[test]
 fn files_are_small_enough_to_read() {
-    let long = sources(&["rs"])
-        .into_iter()
-        .map(|(path, text)| (path, text.lines().count()));
-    let long = long
-        .filter(|(_, n)| *n > LINES_MAX)
-        .map(|(path, n)| format!("{path}: {n}"))
-        .collect();
+    let long = sources(&["rs"]).into_iter().map(|(path, text)| (path, text.lines().count()));
+    let long = long.filter(|(_, n)| *n > LINES_MAX).map(|(path, n)| format!("{path}: {n}")).collect();
     report(&format!("files of more than {LINES_MAX} lines"), long);
 }
 
 #[test]
 fn unsafe_stays_where_it_was_argued_for() {
-    let is_unsafe = |line: &str| {
-        code(line)
-            .split(|c: char| !c.is_alphanumeric() && c != '_')
-            .any(|w| w == "unsafe")
-    };
-    let found = lines_with(&sources(&["rs"]), |path, line| {
-        !UNSAFE.contains(&path) && is_unsafe(line)
-    });
+    let is_unsafe =
+        |line: &str| code(line).split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == "unsafe");
+    let found = lines_with(&sources(&["rs"]), |path, line| !UNSAFE.contains(&path) && is_unsafe(line));
     report("`unsafe` outside its files", found);
 }
 
 #[test]
 fn every_unsafe_block_says_why_it_is_sound() {
-    for (path, text) in sources(&["rs"])
-        .into_iter()
-        .filter(|(path, _)| UNSAFE.contains(&path.as_str()))
-    {
+    for (path, text) in sources(&["rs"]).into_iter().filter(|(path, _)| UNSAFE.contains(&path.as_str())) {
         let lines: Vec<_> = text.lines().collect();
         let blocks = lines.iter().enumerate().filter(|(_, l)| {
             let code = code(l);
             code.contains("unsafe {") || code.contains("unsafe impl")
         });
-        let silent = blocks.filter(|(n, _)| {
-            !lines[n.saturating_sub(8)..=*n]
-                .iter()
-                .any(|l| l.contains("SAFETY:"))
-        });
+        let silent =
+            blocks.filter(|(n, _)| !lines[n.saturating_sub(8)..=*n].iter().any(|l| l.contains("SAFETY:")));
         report(
             "unsafe without a SAFETY sentence",
             silent.map(|(n, _)| format!("{path}:{}", n + 1)).collect(),
@@ -128,10 +103,7 @@ fn nothing_is_left_unfinished() {
     let bad = |path: &str, line: &str| !mine(path) && words.iter().any(|w| line.contains(w));
     report(
         "unfinished work",
-        lines_with(
-            &sources(&["rs", "toml", "md", "sh", "py", "js", "php", "yml"]),
-            bad,
-        ),
+        lines_with(&sources(&["rs", "toml", "md", "sh", "py", "js", "php", "yml"]), bad),
     );
 }
 

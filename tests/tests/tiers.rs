@@ -10,12 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// More than six times what a relay of 16 MB can hold.
-const LOAD: Load = Load {
-    count: 200_000,
-    len: 384,
-    ttl_s: 3_600,
-    edition: 1,
-};
+const LOAD: Load = Load { count: 200_000, len: 384, ttl_s: 3_600, edition: 1 };
 
 fn count(wire: &mut gs_tests::wire::Wire) -> i64 {
     wire.call(&["DBSIZE"]).int()
@@ -24,29 +19,18 @@ fn count(wire: &mut gs_tests::wire::Wire) -> i64 {
 /// Reads everything back and looks where it is.
 fn judge(cluster: &Cluster, began: Instant) {
     let mut wire = cluster.wire();
-    assert_eq!(
-        count(&mut wire),
-        LOAD.count as i64,
-        "DBSIZE counts each session once"
-    );
+    assert_eq!(count(&mut wire), LOAD.count as i64, "DBSIZE counts each session once");
 
     // Before reading, because a read brings a session back.
     let mut tiers = BTreeMap::new();
     for n in (0..LOAD.count).step_by(499) {
         let held = peek::tiers(&mut wire, &key(n));
         assert!(!held.is_empty(), "GS.PEEK names no tier for {}", key(n));
-        held.into_iter()
-            .for_each(|tier| *tiers.entry(tier).or_insert(0) += 1);
+        held.into_iter().for_each(|tier| *tiers.entry(tier).or_insert(0) += 1);
     }
     let known = ["relay", "expansion", "aging"];
-    assert!(
-        tiers.keys().all(|t| known.contains(&t.as_str())),
-        "unknown tiers in {tiers:?}"
-    );
-    assert!(
-        tiers.contains_key("relay") && tiers.len() > 1,
-        "16 MB cannot hold it all, yet {tiers:?}"
-    );
+    assert!(tiers.keys().all(|t| known.contains(&t.as_str())), "unknown tiers in {tiers:?}");
+    assert!(tiers.contains_key("relay") && tiers.len() > 1, "16 MB cannot hold it all, yet {tiers:?}");
 
     let aged = || began.elapsed().as_secs() + 1;
     LOAD.check(&mut wire, 0..LOAD.count, aged());
@@ -65,10 +49,7 @@ fn a_small_relay_takes_200_000_sessions_by_redis_cli_pipe() {
     let began = Instant::now();
     LOAD.write_by_pipe(&cli, &cluster.relay.addr());
     judge(&cluster, began);
-    assert!(
-        count(&mut cluster.reliefs[0].wire()) > 0,
-        "nothing young went to the expansion node"
-    );
+    assert!(count(&mut cluster.reliefs[0].wire()) > 0, "nothing young went to the expansion node");
 }
 
 #[test]
@@ -94,55 +75,33 @@ fn two_aging_nodes_share_the_slots_and_reads_go_on_meanwhile() {
         let mut wire = cluster.wire();
         for from in (0..LOAD.count).step_by(1_000) {
             let refused = LOAD.write(&mut wire, from..from + 1_000);
-            assert!(
-                refused.is_empty(),
-                "{} of 1,000 were refused, first: {:?}",
-                refused.len(),
-                refused[0]
-            );
+            assert!(refused.is_empty(), "{} of 1,000 were refused, first: {:?}", refused.len(), refused[0]);
             acknowledged.store(from + 1_000, Ordering::Release);
         }
         done.store(true, Ordering::Relaxed);
-        assert!(
-            reader.join().expect("every read was right") > 0,
-            "nothing was read meanwhile"
-        );
+        assert!(reader.join().expect("every read was right") > 0, "nothing was read meanwhile");
     });
     judge(&cluster, began);
 
     let held: Vec<i64> = cluster.reliefs.iter().map(|n| count(&mut n.wire())).collect();
     let all: i64 = held.iter().sum();
-    assert!(
-        held.iter().all(|n| *n > all / 4),
-        "the slots are not shared: {held:?}"
-    );
+    assert!(held.iter().all(|n| *n > all / 4), "the slots are not shared: {held:?}");
 }
 
 #[test]
 fn an_old_victim_goes_to_the_aging_node_and_a_young_one_to_expansion() {
     let young = Plan::relay("4mb").expansion("64mb").aging("64mb").start();
-    let load = Load {
-        count: 30_000,
-        ..LOAD
-    };
+    let load = Load { count: 30_000, ..LOAD };
     assert_eq!(load.write(&mut young.wire(), 0..load.count), []);
     let (expansion, aging) = (&young.reliefs[0], &young.reliefs[1]);
-    wait::until_true("the expansion node holds the young", || {
-        count(&mut expansion.wire()) > 0
-    });
+    wait::until_true("the expansion node holds the young", || count(&mut expansion.wire()) > 0);
     assert_eq!(count(&mut aging.wire()), 0, "nothing is an hour old");
     drop(young);
 
     // With an age of one millisecond everything is old.
-    let old = Plan::relay("4mb")
-        .set_all("aging.aged_after_ms", 1)
-        .expansion("64mb")
-        .aging("64mb")
-        .start();
+    let old = Plan::relay("4mb").set_all("aging.aged_after_ms", 1).expansion("64mb").aging("64mb").start();
     assert_eq!(load.write(&mut old.wire(), 0..load.count), []);
-    wait::until_true("the aging node holds the old", || {
-        count(&mut old.reliefs[1].wire()) > 10_000
-    });
+    wait::until_true("the aging node holds the old", || count(&mut old.reliefs[1].wire()) > 10_000);
     load.check(&mut old.wire(), 0..load.count, 600);
 }
 
@@ -150,43 +109,24 @@ fn an_old_victim_goes_to_the_aging_node_and_a_young_one_to_expansion() {
 fn two_copies_are_kept_where_they_are_asked_for_or_refused() {
     let cluster = Plan::relay("16mb").expansion("16mb").aging("16mb").start();
     let mut wire = cluster.wire();
-    assert!(matches!(
-        wire.call(&["GS.SET", "two", "value", "PX", "60000", "COPIES", "2"]),
-        Value::Int(_)
-    ));
+    assert!(matches!(wire.call(&["GS.SET", "two", "value", "PX", "60000", "COPIES", "2"]), Value::Int(_)));
     // The second copy was there before the reply.
-    assert_eq!(
-        cluster.reliefs[0].wire().call(&["GET", "two"]),
-        Value::bulk("value")
-    );
+    assert_eq!(cluster.reliefs[0].wire().call(&["GET", "two"]), Value::bulk("value"));
     assert_eq!(peek::tiers(&mut wire, "two"), ["relay", "expansion"]);
     assert_eq!(count(&mut wire), 1, "two copies are one session");
 
     let alone = Plan::relay("16mb").start();
     let refused = alone.wire().call(&["GS.SET", "two", "value", "COPIES", "2"]);
-    assert!(
-        matches!(refused, Value::Error(_)),
-        "no node could take the second copy, yet {refused:?}"
-    );
+    assert!(matches!(refused, Value::Error(_)), "no node could take the second copy, yet {refused:?}");
 }
 
 #[test]
 fn a_full_relay_without_reliefs_says_so_or_drops_as_it_was_told() {
-    let load = Load {
-        count: 30_000,
-        ..LOAD
-    };
-    let relief = Plan::relay("4mb")
-        .set("section.on_full", "relief")
-        .set("section.full_wait_ms", 1)
-        .start();
+    let load = Load { count: 30_000, ..LOAD };
+    let relief = Plan::relay("4mb").set("section.on_full", "relief").set("section.full_wait_ms", 1).start();
     let refused = load.write(&mut relief.wire(), 0..load.count);
     assert!(!refused.is_empty(), "4 MB took 30,000 sessions of 384 B");
-    assert!(
-        refused.iter().all(|(_, e)| e.is_error("OOM")),
-        "refused with {:?}",
-        refused[0]
-    );
+    assert!(refused.iter().all(|(_, e)| e.is_error("OOM")), "refused with {:?}", refused[0]);
     // What was acknowledged is there.
     let lost: std::collections::BTreeSet<usize> = refused.iter().map(|(n, _)| *n).collect();
     let mut wire = relief.wire();
@@ -198,7 +138,5 @@ fn a_full_relay_without_reliefs_says_so_or_drops_as_it_was_told() {
     assert_eq!(load.write(&mut drops.wire(), 0..load.count), []);
     let newest = load.count - 1;
     load.check(&mut drops.wire(), newest..newest + 1, 600);
-    wait::until_true("evictions are counted", || {
-        drops.metrics().sum(|name, _| name.contains("evict")) > 0.0
-    });
+    wait::until_true("evictions are counted", || drops.metrics().sum(|name, _| name.contains("evict")) > 0.0);
 }

@@ -32,11 +32,7 @@ fn a_new_a_changed_and_a_destroyed_session_are_told() {
     assert_eq!(wire.call(&["SET", "s:1", "hello", "PX", "60000"]), Value::ok());
     let (topic, told) = message(&mut ear);
     assert_eq!((topic.as_str(), &told["key"]), ("auths/session", &json!("s:1")));
-    assert_eq!(
-        told["value"],
-        json!("aGVsbG8="),
-        "a topic carries the value as base64: {told}"
-    );
+    assert_eq!(told["value"], json!("aGVsbG8="), "a topic carries the value as base64: {told}");
     let left = told["pttl"].as_u64().unwrap_or_default();
     assert!((1..=60_000).contains(&left), "{told}");
     let first = told["version"].as_u64().expect("a version is a number");
@@ -44,35 +40,21 @@ fn a_new_a_changed_and_a_destroyed_session_are_told() {
     assert_eq!(wire.call(&["SET", "s:1", "again"]), Value::ok());
     let (topic, told) = message(&mut ear);
     assert_eq!(topic, "auths/session");
-    assert!(
-        told["version"].as_u64() > Some(first),
-        "versions grow: {told} after {first}"
-    );
+    assert!(told["version"].as_u64() > Some(first), "versions grow: {told} after {first}");
 
     assert_eq!(wire.call(&["DEL", "s:1"]), Value::Int(1));
     let (topic, told) = message(&mut ear);
-    assert_eq!(
-        (topic.as_str(), &told["key"]),
-        ("auths/session_gone", &json!("s:1"))
-    );
+    assert_eq!((topic.as_str(), &told["key"]), ("auths/session_gone", &json!("s:1")));
 }
 
 #[test]
 fn a_session_that_moves_to_the_aging_tier_is_told() {
     let cluster = Plan::relay("4mb").aging("64mb").start();
     let mut ear = subscribe(&cluster, &["auths/session_backup"]);
-    let load = Load {
-        count: 20_000,
-        len: 384,
-        ttl_s: 3_600,
-        edition: 1,
-    };
+    let load = Load { count: 20_000, len: 384, ttl_s: 3_600, edition: 1 };
     assert_eq!(load.write(&mut cluster.wire(), 0..load.count), []);
     let (_, told) = message(&mut ear);
-    assert!(
-        told["key"].as_str().is_some_and(|key| key.starts_with("s:")),
-        "{told}"
-    );
+    assert!(told["key"].as_str().is_some_and(|key| key.starts_with("s:")), "{told}");
 }
 
 #[test]
@@ -80,10 +62,7 @@ fn a_publish_of_a_client_stores_nothing() {
     let cluster = Plan::relay("4mb").start();
     let mut ear = subscribe(&cluster, &["auths/session"]);
     let mut wire = cluster.wire();
-    assert_eq!(
-        wire.call(&["PUBLISH", "auths/session", r#"{"key":"s:9","value":"eA=="}"#]),
-        Value::Int(1)
-    );
+    assert_eq!(wire.call(&["PUBLISH", "auths/session", r#"{"key":"s:9","value":"eA=="}"#]), Value::Int(1));
     assert_eq!(message(&mut ear).1["key"], json!("s:9"));
     assert_eq!(wire.call(&["EXISTS", "s:9"]), Value::Int(0));
 }
@@ -105,9 +84,7 @@ fn an_external_program_is_believed_where_the_path_allows_it() {
         assert_eq!(need["key"], json!("s:known"));
         let requester = need["requester"].as_str().expect("it says who asks").to_owned();
         let answer = json!({"key": "s:known", "value": "aGVsbG8=", "pttl": 60_000}).to_string();
-        let told = allowed
-            .wire()
-            .call(&["PUBLISH", &format!("auths/session_known-{requester}"), &answer]);
+        let told = allowed.wire().call(&["PUBLISH", &format!("auths/session_known-{requester}"), &answer]);
         assert!(matches!(told, Value::Int(_)), "{told:?}");
         assert_eq!(asker.join().expect("the asker is answered"), Value::bulk("hello"));
     });
@@ -116,44 +93,29 @@ fn an_external_program_is_believed_where_the_path_allows_it() {
 
     let refused = with(false);
     let _validator = subscribe(&refused, &["auths/need_session"]);
-    assert_eq!(
-        refused.wire().call(&["GET", "s:known"]),
-        Value::Null,
-        "nobody outside is asked"
-    );
+    assert_eq!(refused.wire().call(&["GET", "s:known"]), Value::Null, "nobody outside is asked");
 }
 
 #[test]
 fn destroy_wins_where_the_path_says_so_and_only_there() {
-    let plan = Plan::relay("4mb")
-        .set("paths.sess.prefix", "sess:")
-        .set("paths.sess.destroy", "wins");
+    let plan = Plan::relay("4mb").set("paths.sess.prefix", "sess:").set("paths.sess.destroy", "wins");
     let cluster = plan.start();
     let mut wire = cluster.wire();
     assert_eq!(wire.call(&["SET", "sess:1", "x", "EX", "60"]), Value::ok());
     assert_eq!(wire.call(&["DEL", "sess:1"]), Value::Int(1));
     let late = wire.call(&["SET", "sess:1", "saved by a request in flight", "EX", "60"]);
-    assert!(
-        late.is_error("GONE"),
-        "a late save over a destroyed session answers {late:?}"
-    );
+    assert!(late.is_error("GONE"), "a late save over a destroyed session answers {late:?}");
     assert!(late.flat().contains("sess"), "the path is named: {late:?}");
     assert_eq!(wire.call(&["GET", "sess:1"]), Value::Null);
 
     assert_eq!(wire.call(&["SET", "other:1", "x"]), Value::ok());
     assert_eq!(wire.call(&["DEL", "other:1"]), Value::Int(1));
-    assert_eq!(
-        wire.call(&["SET", "other:1", "new"]),
-        Value::ok(),
-        "elsewhere a new SET is a new object"
-    );
+    assert_eq!(wire.call(&["SET", "other:1", "new"]), Value::ok(), "elsewhere a new SET is a new object");
 }
 
 #[test]
 fn a_deleted_session_stays_gone_over_a_crash_where_destroy_wins() {
-    let plan = Plan::relay("4mb")
-        .set("paths.sess.prefix", "sess:")
-        .set("paths.sess.destroy", "wins");
+    let plan = Plan::relay("4mb").set("paths.sess.prefix", "sess:").set("paths.sess.destroy", "wins");
     let mut cluster = plan.start();
     assert_eq!(cluster.wire().call(&["SET", "sess:1", "x"]), Value::ok());
     assert_eq!(cluster.wire().call(&["DEL", "sess:1"]), Value::Int(1));

@@ -23,11 +23,7 @@ impl Cuckoo {
     fn new(keys: usize) -> Cuckoo {
         let buckets = (keys as f64 / 4.0 / 0.90).ceil() as usize;
         let buckets = buckets.next_power_of_two();
-        Cuckoo {
-            buckets: vec![[0; 4]; buckets],
-            mask: buckets as u64 - 1,
-            random: 88172645463325252,
-        }
+        Cuckoo { buckets: vec![[0; 4]; buckets], mask: buckets as u64 - 1, random: 88172645463325252 }
     }
 
     fn places(&self, id: &KeyId) -> (u16, u64, u64) {
@@ -53,10 +49,7 @@ impl Cuckoo {
             self.random ^= self.random << 13;
             self.random ^= self.random >> 7;
             self.random ^= self.random << 17;
-            std::mem::swap(
-                &mut self.buckets[place as usize][(self.random & 3) as usize],
-                &mut print,
-            );
+            std::mem::swap(&mut self.buckets[place as usize][(self.random & 3) as usize], &mut print);
             place = self.other(place, print);
             if let Some(slot) = self.buckets[place as usize].iter_mut().find(|slot| **slot == 0) {
                 *slot = print;
@@ -68,18 +61,13 @@ impl Cuckoo {
 
     fn contains(&self, id: &KeyId) -> bool {
         let (print, first, second) = self.places(id);
-        [first, second]
-            .iter()
-            .any(|place| self.buckets[*place as usize].contains(&print))
+        [first, second].iter().any(|place| self.buckets[*place as usize].contains(&print))
     }
 
     fn remove(&mut self, id: &KeyId) {
         let (print, first, second) = self.places(id);
         for place in [first, second] {
-            if let Some(slot) = self.buckets[place as usize]
-                .iter_mut()
-                .find(|slot| **slot == print)
-            {
+            if let Some(slot) = self.buckets[place as usize].iter_mut().find(|slot| **slot == print) {
                 *slot = 0;
                 return;
             }
@@ -94,20 +82,12 @@ fn id(n: u64, salt: u64) -> KeyId {
         x ^ (x >> 31)
     };
     let n = n | salt << 40;
-    KeyId {
-        hi: mix(n),
-        lo: mix(n.wrapping_add(0x9e37_79b9_7f4a_7c15)),
-    }
+    KeyId { hi: mix(n), lo: mix(n.wrapping_add(0x9e37_79b9_7f4a_7c15)) }
 }
 
 fn resident_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm
-        .split(' ')
-        .nth(1)
-        .and_then(|pages| pages.parse::<u64>().ok())
-        .unwrap_or(0)
-        * 4096
+    statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
 }
 
 /// Runs one contender through the same history and prints a row.
@@ -127,10 +107,7 @@ fn row(name: &str, keys: u64, bytes: f64, mut contains: impl FnMut(&KeyId) -> bo
 }
 
 fn main() {
-    let keys: u64 = std::env::args()
-        .nth(1)
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(1_000_000);
+    let keys: u64 = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1_000_000);
     println!(
         "{keys} keys handed off, 1 in 100 heard twice; then every second one dropped, 1 in 100 heard twice"
     );

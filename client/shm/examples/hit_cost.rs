@@ -56,9 +56,7 @@ fn measure(objects: u64, value_len: usize, block_bytes: u32) {
     let mut random = 1u64;
     let picks: Vec<String> = (0..READS)
         .map(|_| {
-            random = random
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             key((random >> 33) % objects)
         })
         .collect();

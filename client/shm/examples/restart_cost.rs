@@ -9,17 +9,10 @@ use gs_shm::{NewRecord, Section, SectionConfig};
 
 fn main() {
     let dir = std::env::temp_dir().join(format!("gs-restart-cost-{}", std::process::id()));
-    let cfg = SectionConfig {
-        capacity_bytes: 700 << 20,
-        ..SectionConfig::default()
-    };
+    let cfg = SectionConfig { capacity_bytes: 700 << 20, ..SectionConfig::default() };
     let start = Instant::now();
     let (section, _) = Section::create_or_adopt(&dir, "cost", &cfg, 0).expect("room in /dev/shm");
-    println!(
-        "made {} MiB in {:?}",
-        section.geometry().total_len >> 20,
-        start.elapsed()
-    );
+    println!("made {} MiB in {:?}", section.geometry().total_len >> 20, start.elapsed());
     let start = Instant::now();
     for n in 0..1_000_000u64 {
         let key = format!("sess:{n:027}");
@@ -41,11 +34,7 @@ fn main() {
     drop(section);
     let start = Instant::now();
     let (section, origin) = Section::create_or_adopt(&dir, "cost", &cfg, 0).expect("adopts");
-    println!(
-        "{origin:?} with {} records in {:?}",
-        section.live_count(0),
-        start.elapsed()
-    );
+    println!("{origin:?} with {} records in {:?}", section.live_count(0), start.elapsed());
     Section::remove(&dir, "cost").expect("removes");
     let _ = std::fs::remove_dir_all(&dir);
 }

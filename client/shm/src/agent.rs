@@ -12,10 +12,7 @@ fn pack(lease: Lease) -> u64 {
 }
 
 fn unpack(word: u64) -> Lease {
-    Lease {
-        agent_epoch: (word >> 48) as u16,
-        until_ms: word & UNTIL_MASK,
-    }
+    Lease { agent_epoch: (word >> 48) as u16, until_ms: word & UNTIL_MASK }
 }
 
 impl Section {
@@ -31,10 +28,7 @@ impl Section {
         // 0 means "none yet"; the epoch goes round past it.
         let agent_epoch = seen.agent_epoch.checked_add(1).unwrap_or(1);
         let word = &self.region.words()[layout::LEASE];
-        let taken = pack(Lease {
-            agent_epoch,
-            until_ms,
-        });
+        let taken = pack(Lease { agent_epoch, until_ms });
         word.compare_exchange(pack(seen), taken, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
             .then_some(agent_epoch)
@@ -49,10 +43,7 @@ impl Section {
             && word
                 .compare_exchange(
                     seen,
-                    pack(Lease {
-                        agent_epoch: my_epoch,
-                        until_ms,
-                    }),
+                    pack(Lease { agent_epoch: my_epoch, until_ms }),
                     Ordering::AcqRel,
                     Ordering::Relaxed,
                 )

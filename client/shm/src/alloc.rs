@@ -82,11 +82,7 @@ impl Section {
             return None;
         }
         taken.remove(0);
-        Some(Chain {
-            head,
-            ctl: raised,
-            members: taken,
-        })
+        Some(Chain { head, ctl: raised, members: taken })
     }
 
     fn give_back(&self, mem: Mem<'_>, taken: &[(u32, Ctl)]) {
@@ -116,9 +112,7 @@ impl Section {
 
     fn pool(&self) -> std::sync::MutexGuard<'_, Vec<u32>> {
         // Hints stay valid whatever a panicking thread did with them.
-        self.pool
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.pool.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Looks for free blocks and leaves them as hints: in owner mode from this process's own cursor (a live
@@ -185,15 +179,9 @@ impl Section {
             (record::W_ID_HI, rec.id.hi),
             (record::W_ID_LO, rec.id.lo),
             (record::W_VERSION, rec.version),
-            (
-                record::W_DEADLINE,
-                Deadline::new(rec.deadline_ms, chain.ctl.gen16()).0,
-            ),
+            (record::W_DEADLINE, Deadline::new(rec.deadline_ms, chain.ctl.gen16()).0),
             (record::W_SHAPE, shape.0),
-            (
-                record::W_CHECKSUM,
-                record::checksum(&rec.id, rec.version, shape, rec.value),
-            ),
+            (record::W_CHECKSUM, record::checksum(&rec.id, rec.version, shape, rec.value)),
             (record::W_CHAIN, ChainWord::new(first, rec.created_ms).0),
         ] {
             head[at].store(value, Ordering::Relaxed);
@@ -205,10 +193,7 @@ impl Section {
         for (at, (block, ctl)) in chain.members.iter().enumerate() {
             let next = chain.members.get(at + 1).map(|(next, _)| *next);
             let cont = mem.block(*block);
-            cont[1].store(
-                u64::from(chain.head) << 32 | record::stored(next),
-                Ordering::Relaxed,
-            );
+            cont[1].store(u64::from(chain.head) << 32 | record::stored(next), Ordering::Relaxed);
             for (word, value) in cont[CONT_WORDS..].iter().zip(&mut words) {
                 word.store(value, Ordering::Relaxed);
             }

@@ -166,9 +166,7 @@ impl<'a> Mem<'a> {
 
     /// One CAS of a control word: the only way a block changes state.
     pub(crate) fn cas_ctl(self, block: u32, old: Ctl, new: Ctl) -> bool {
-        self.ctl(block)
-            .compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+        self.ctl(block).compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// A block number read from the section, if there is such a block (stored plus one, 0 is none).
@@ -248,10 +246,7 @@ mod tests {
     fn ctl_round_trip() {
         for state in [State::Free, State::Writing, State::Leaving, State::Continuation] {
             let ctl = Ctl::new(state, 4095, GENERATION_MASK);
-            assert_eq!(
-                (ctl.state(), ctl.owner(), ctl.generation()),
-                (state, 4095, GENERATION_MASK)
-            );
+            assert_eq!((ctl.state(), ctl.owner(), ctl.generation()), (state, 4095, GENERATION_MASK));
             assert_eq!(ctl.next(State::Free, 1).generation(), 0);
             assert_eq!(ctl.next(State::Free, 1).owner(), 1);
         }

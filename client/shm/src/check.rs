@@ -48,11 +48,7 @@ impl Section {
             check.rest(block);
         }
         check.copies();
-        if check.complaints.is_empty() {
-            Ok(check.report)
-        } else {
-            Err(check.complaints)
-        }
+        if check.complaints.is_empty() { Ok(check.report) } else { Err(check.complaints) }
     }
 }
 
@@ -100,10 +96,9 @@ impl Check<'_> {
         let head = self.mem.head(block, ctl);
         match self.linked.get(&block) {
             Some(1) => {}
-            n => self.complain(format!(
-                "block {block}: readable and linked {} times",
-                n.copied().unwrap_or(0)
-            )),
+            n => {
+                self.complain(format!("block {block}: readable and linked {} times", n.copied().unwrap_or(0)))
+            }
         }
         if head.shape.epoch() != self.section.min_epoch(head.shape.db()) || head.deadline.expired(now_ms) {
             self.report.stale += 1;
@@ -123,11 +118,7 @@ impl Check<'_> {
 
     fn chain(&mut self, block: u32, head: &Head) {
         let shape = head.shape;
-        let expected = self
-            .section
-            .geometry
-            .record_blocks(shape.key_len(), shape.value_len())
-            - 1;
+        let expected = self.section.geometry.record_blocks(shape.key_len(), shape.value_len()) - 1;
         let mut next = head.chain.first();
         for at in 0..expected {
             let Some(member) = self.mem.checked(next) else {
@@ -138,9 +129,7 @@ impl Check<'_> {
             let link = self.mem.block(member)[1].load(Ordering::Relaxed);
             let ours = ctl.state() == State::Continuation && ctl.generation() == head.ctl.generation();
             if !ours || (link >> 32) as u32 != block {
-                self.complain(format!(
-                    "block {block}: continuation {member} is not its own: {ctl:?}"
-                ));
+                self.complain(format!("block {block}: continuation {member} is not its own: {ctl:?}"));
                 return;
             }
             if let Some(other) = self.member_of.insert(member, block) {
@@ -172,10 +161,7 @@ impl Check<'_> {
         match ctl.state() {
             State::Free => {
                 self.report.free += 1;
-                if self.mem.block(block)[1..]
-                    .iter()
-                    .any(|word| word.load(Ordering::Relaxed) != 0)
-                {
+                if self.mem.block(block)[1..].iter().any(|word| word.load(Ordering::Relaxed) != 0) {
                     self.complain(format!("block {block}: free and not scrubbed"));
                 }
             }
@@ -192,11 +178,7 @@ impl Check<'_> {
     fn abandoned(&mut self, block: u32, ctl: Ctl) {
         self.report.orphans += 1;
         if self.section.presence.alive(ctl.owner(), None) {
-            self.complain(format!(
-                "block {block}: {:?} by {}, who is alive",
-                ctl.state(),
-                ctl.owner()
-            ));
+            self.complain(format!("block {block}: {:?} by {}, who is alive", ctl.state(), ctl.owner()));
         }
     }
 

@@ -43,10 +43,7 @@ impl Section {
         self.bump(id);
         // SYNC POINT: as in `observe`.
         fence(Ordering::SeqCst);
-        self.kill(self.mem(), id, |head| {
-            below.is_none_or(|below| head.version < below)
-        })
-        .is_some()
+        self.kill(self.mem(), id, |head| below.is_none_or(|below| head.version < below)).is_some()
     }
 
     fn try_fill(&self, rec: &NewRecord<'_>, ticket: u64, now_ms: u64) -> Result<(), NotCached> {
@@ -92,9 +89,7 @@ impl Section {
         let old = self.bump(&rec.id);
         fence(Ordering::SeqCst);
         let flushes = mem.words[layout::FLUSHES].load(Ordering::Acquire);
-        self.kill(mem, &rec.id, |head| {
-            head.block != chain.head && head.version < rec.version
-        });
+        self.kill(mem, &rec.id, |head| head.block != chain.head && head.version < rec.version);
         let newer = self.newer_linked(rec, chain.head);
         let raced = old.wrapping_add(flushes) != ticket;
         if newer || raced || !mem.cas_ctl(chain.head, pending, pending.to(State::Live, self.me)) {

@@ -97,9 +97,7 @@ impl Section {
             return None;
         }
         let ctl = self.claim(mem, head.block, head.ctl, State::Evicting)?;
-        Some(Victim {
-            at: self.block_ref(mem, head.block, ctl),
-        })
+        Some(Victim { at: self.block_ref(mem, head.block, ctl) })
     }
 
     /// After [`crate::PutError::BucketFull`]: marks the coldest live record of the key's two buckets EVICTING,
@@ -135,9 +133,8 @@ impl Section {
                 continue;
             };
             let (refs, idle) = mem.refs_idle(block, now_ms);
-            let colder = coldest
-                .as_ref()
-                .is_none_or(|(r, i, _)| (refs, u64::MAX - idle) < (*r, u64::MAX - i));
+            let colder =
+                coldest.as_ref().is_none_or(|(r, i, _)| (refs, u64::MAX - idle) < (*r, u64::MAX - i));
             if head.id != *id && colder {
                 coldest = Some((refs, idle, head));
             }

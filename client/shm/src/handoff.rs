@@ -76,11 +76,7 @@ impl Section {
         // Older copies that a crash left behind must not surface when this one goes.
         let head = mem.head(at.index, leaving);
         self.kill_older(mem, &head.id, head.version, at.index);
-        if self.retire(mem, at.index, leaving) {
-            Release::Freed
-        } else {
-            Release::Gone
-        }
+        if self.retire(mem, at.index, leaving) { Release::Freed } else { Release::Gone }
     }
 
     /// Ends a marked record whose database was flushed since: it is not to be sent, nor listed anywhere.
@@ -116,18 +112,14 @@ impl Section {
         let blocks = u64::from(self.geometry.blocks);
         let mut found = 0;
         while found < max {
-            let at = self
-                .adopt_cursor
-                .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let at = self.adopt_cursor.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             if at >= blocks {
                 self.adopt_cursor.store(0, std::sync::atomic::Ordering::Relaxed);
                 return;
             }
             let block = at as u32;
             if let Some(ctl) = self.adopt_one(mem, block) {
-                victims.push(Victim {
-                    at: self.block_ref(mem, block, ctl),
-                });
+                victims.push(Victim { at: self.block_ref(mem, block, ctl) });
                 found += 1;
             }
         }
@@ -149,10 +141,6 @@ impl Section {
     }
 
     pub(crate) fn block_ref(&self, mem: Mem<'_>, block: u32, ctl: Ctl) -> BlockRef {
-        BlockRef {
-            index: block,
-            ctl: ctl.0,
-            w4: mem.head(block, ctl).deadline.0,
-        }
+        BlockRef { index: block, ctl: ctl.0, w4: mem.head(block, ctl).deadline.0 }
     }
 }

@@ -26,12 +26,7 @@ pub(crate) fn mismatch(
     found: impl ToString,
     expected: impl ToString,
 ) -> OpenError {
-    OpenError::Mismatch {
-        name: shm.into(),
-        field,
-        found: found.to_string(),
-        expected: expected.to_string(),
-    }
+    OpenError::Mismatch { name: shm.into(), field, found: found.to_string(), expected: expected.to_string() }
 }
 
 /// Refuses files that are not regular, not ours, writable by others, or linked elsewhere.
@@ -48,47 +43,24 @@ pub(crate) fn judge_file(path: &Path, meta: &Metadata) -> Result<(), OpenError> 
     } else {
         return Ok(());
     };
-    Err(OpenError::Unsafe {
-        path: path.into(),
-        why,
-    })
+    Err(OpenError::Unsafe { path: path.into(), why })
 }
 
 /// Opens an object of whatever length, as words alone.
 pub(crate) fn open_any(shm: &str) -> Result<(Mapping, u64), OpenError> {
     let path = Mapping::path(shm);
     let io_error = |doing, source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound => OpenError::Absent {
-            dir: layout_dir(),
-            name: shm.into(),
-        },
-        _ => OpenError::Io {
-            doing,
-            path: Mapping::path(shm),
-            source,
-        },
+        io::ErrorKind::NotFound => OpenError::Absent { dir: layout_dir(), name: shm.into() },
+        _ => OpenError::Io { doing, path: Mapping::path(shm), source },
     };
     let meta = fs::symlink_metadata(&path).map_err(|e| io_error("looking at", e))?;
     judge_file(&path, &meta)?;
     let len = meta.len();
     if len < IDENTITY_BYTES || !len.is_multiple_of(8) || usize::try_from(len).is_err() {
-        return Err(mismatch(
-            shm,
-            "length",
-            len,
-            format!("at least {IDENTITY_BYTES}, a multiple of 8"),
-        ));
+        return Err(mismatch(shm, "length", len, format!("at least {IDENTITY_BYTES}, a multiple of 8")));
     }
-    let mapping = Mapping::open(shm, len as usize, IDENTITY_BYTES as usize / 8, 0).map_err(|e| {
-        io_error(
-            "mapping",
-            if path.exists() {
-                e
-            } else {
-                io::ErrorKind::NotFound.into()
-            },
-        )
-    })?;
+    let mapping = Mapping::open(shm, len as usize, IDENTITY_BYTES as usize / 8, 0)
+        .map_err(|e| io_error("mapping", if path.exists() { e } else { io::ErrorKind::NotFound.into() }))?;
     Ok((mapping, len))
 }
 
@@ -98,17 +70,8 @@ fn layout_dir() -> std::path::PathBuf {
 
 /// Maps a section whose geometry has been agreed on.
 pub(crate) fn map(shm: &str, geometry: &Geometry) -> Result<Mapping, OpenError> {
-    Mapping::open(
-        shm,
-        geometry.total_len as usize,
-        geometry.words,
-        geometry.blocks as usize,
-    )
-    .map_err(|source| OpenError::Io {
-        doing: "mapping",
-        path: Mapping::path(shm),
-        source,
-    })
+    Mapping::open(shm, geometry.total_len as usize, geometry.words, geometry.blocks as usize)
+        .map_err(|source| OpenError::Io { doing: "mapping", path: Mapping::path(shm), source })
 }
 
 /// The old section, if it may be used as it stands.
@@ -133,10 +96,7 @@ pub(crate) fn adoptable(
 impl Echo {
     pub(crate) fn read(mapping: &Mapping) -> Echo {
         let words = std::array::from_fn(|at| mapping.words()[at].load(Ordering::Relaxed));
-        Echo {
-            words,
-            secret_check: words[ident::SECRET_CHECK],
-        }
+        Echo { words, secret_check: words[ident::SECRET_CHECK] }
     }
 
     /// The configuration that the section says it was made with; whether it is true is for
@@ -145,12 +105,7 @@ impl Echo {
         self.compare_format(shm)?;
         let w = &self.words;
         if w[ident::CAPACITY] > len.saturating_mul(2) {
-            return Err(mismatch(
-                shm,
-                "capacity",
-                w[ident::CAPACITY],
-                format!("about {len}"),
-            ));
+            return Err(mismatch(shm, "capacity", w[ident::CAPACITY], format!("about {len}")));
         }
         let narrow =
             |field, word: u64| u32::try_from(word).map_err(|_| mismatch(shm, field, word, "a 32-bit number"));
@@ -159,11 +114,7 @@ impl Echo {
             block_bytes: narrow("block_bytes", w[ident::BLOCK_BYTES])?,
             value_bytes_max: narrow("value_bytes_max", w[ident::VALUE_BYTES_MAX])?,
             keep_keys: w[ident::KEEP_KEYS] == 1,
-            mode: if w[ident::MODE] == Mode::Cache as u64 {
-                Mode::Cache
-            } else {
-                Mode::Owner
-            },
+            mode: if w[ident::MODE] == Mode::Cache as u64 { Mode::Cache } else { Mode::Owner },
             policy_fingerprint: w[ident::POLICY],
         })
     }
@@ -195,11 +146,7 @@ impl Echo {
         for (field, at, expected) in [
             ("capacity", ident::CAPACITY, cfg.capacity_bytes),
             ("block_bytes", ident::BLOCK_BYTES, u64::from(cfg.block_bytes)),
-            (
-                "value_bytes_max",
-                ident::VALUE_BYTES_MAX,
-                u64::from(cfg.value_bytes_max),
-            ),
+            ("value_bytes_max", ident::VALUE_BYTES_MAX, u64::from(cfg.value_bytes_max)),
             ("keep_keys", ident::KEEP_KEYS, u64::from(cfg.keep_keys)),
             ("mode", ident::MODE, cfg.mode as u64),
             ("policy fingerprint", ident::POLICY, cfg.policy_fingerprint),
@@ -229,16 +176,9 @@ pub(crate) fn huge_bytes(address: usize) -> u64 {
         // A mapping's first line begins with its address range, its figures with a capital letter.
         if line.starts_with(|c: char| c.is_ascii_hexdigit() && !c.is_ascii_uppercase()) {
             inside = line.starts_with(&start);
-        } else if inside
-            && ["ShmemPmdMapped:", "AnonHugePages:"]
-                .iter()
-                .any(|field| line.starts_with(field))
+        } else if inside && ["ShmemPmdMapped:", "AnonHugePages:"].iter().any(|field| line.starts_with(field))
         {
-            kib += line
-                .split_whitespace()
-                .nth(1)
-                .and_then(|n| n.parse::<u64>().ok())
-                .unwrap_or(0);
+            kib += line.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
         }
     }
     kib << 10

@@ -72,10 +72,7 @@ impl<'a> Mem<'a> {
                 if (found.hi ^ id.hi) | (found.lo ^ id.lo) != 0 {
                     continue;
                 }
-                let head = Head {
-                    id: *id,
-                    ..self.head(block, ctl)
-                };
+                let head = Head { id: *id, ..self.head(block, ctl) };
                 if head.shape.epoch() != min_epoch(head.shape.db()) {
                     continue;
                 }
@@ -121,10 +118,7 @@ impl<'a> Mem<'a> {
     /// The identity words of a block, whatever they are.
     pub(crate) fn id_words(self, block: u32) -> KeyId {
         let w = self.block(block);
-        KeyId {
-            hi: w[W_ID_HI].load(Ordering::Relaxed),
-            lo: w[W_ID_LO].load(Ordering::Relaxed),
-        }
+        KeyId { hi: w[W_ID_HI].load(Ordering::Relaxed), lo: w[W_ID_LO].load(Ordering::Relaxed) }
     }
 
     /// The loose slot to link in: the emptier bucket first, which keeps both from filling up.

@@ -133,10 +133,7 @@ impl Geometry {
         let mut blocks = cfg.capacity_bytes.saturating_mul(3) / (3 * u64::from(block) + 46);
         if blocks >= u64::from(u32::MAX) {
             let most = place(cfg, u64::from(u32::MAX) - 1).total_len;
-            return Err(GeometryError::TooLarge {
-                capacity: cfg.capacity_bytes,
-                most,
-            });
+            return Err(GeometryError::TooLarge { capacity: cfg.capacity_bytes, most });
         }
         // `place` is monotonic in the number of blocks: shrink by the overshoot until it fits.
         while blocks >= blocks_least {
@@ -147,19 +144,12 @@ impl Geometry {
             }
         }
         let least = place(cfg, blocks_least).total_len;
-        Err(GeometryError::TooSmall {
-            capacity: cfg.capacity_bytes,
-            least,
-        })
+        Err(GeometryError::TooSmall { capacity: cfg.capacity_bytes, least })
     }
 
     /// Blocks that a record takes. Key and value each start on a word.
     pub fn record_blocks(&self, key_len: usize, value_len: usize) -> u32 {
-        record_blocks(
-            self.block_bytes,
-            if self.keep_keys { key_len } else { 0 },
-            value_len,
-        )
+        record_blocks(self.block_bytes, if self.keep_keys { key_len } else { 0 }, value_len)
     }
 
     /// Number of slots of the index.
@@ -203,11 +193,7 @@ fn record_blocks(block_bytes: u32, key_len: usize, value_len: usize) -> u32 {
 
 fn place(cfg: &SectionConfig, blocks: u64) -> Geometry {
     let block_words = cfg.block_bytes as usize / 8;
-    let fences = if cfg!(loom) {
-        2
-    } else {
-        (blocks as usize / 4).next_power_of_two().clamp(64, 65_536)
-    };
+    let fences = if cfg!(loom) { 2 } else { (blocks as usize / 4).next_power_of_two().clamp(64, 65_536) };
     let buckets = (blocks * 5).div_ceil(3 * BUCKET_SLOTS as u64).max(2);
     let buckets_at = (FENCES + fences).next_multiple_of(8);
     let blocks_at = buckets_at + buckets as usize * BUCKET_SLOTS;
@@ -217,11 +203,7 @@ fn place(cfg: &SectionConfig, blocks: u64) -> Geometry {
         block_bytes: cfg.block_bytes,
         blocks: blocks as u32,
         buckets,
-        total_len: if cfg!(loom) {
-            bytes
-        } else {
-            bytes.next_multiple_of(PAGE)
-        },
+        total_len: if cfg!(loom) { bytes } else { bytes.next_multiple_of(PAGE) },
         value_bytes_max: cfg.value_bytes_max,
         keep_keys: cfg.keep_keys,
         fences,
@@ -238,30 +220,16 @@ mod tests {
     use crate::Mode;
 
     fn cfg(capacity: u64) -> SectionConfig {
-        SectionConfig {
-            capacity_bytes: capacity,
-            value_bytes_max: 4096,
-            ..SectionConfig::default()
-        }
+        SectionConfig { capacity_bytes: capacity, value_bytes_max: 4096, ..SectionConfig::default() }
     }
 
     // A section never takes more than was asked, and wastes little of it.
     #[test]
     fn fits_the_capacity_and_uses_it() {
-        for capacity in [
-            256 << 10,
-            1 << 20,
-            (1 << 20) + 4097,
-            64 << 20,
-            256 << 20,
-            10 << 30,
-        ] {
+        for capacity in [256 << 10, 1 << 20, (1 << 20) + 4097, 64 << 20, 256 << 20, 10 << 30] {
             let geometry = Geometry::of(&cfg(capacity)).expect("large enough");
             assert!(geometry.total_len <= capacity, "{capacity}: {geometry:?}");
-            assert!(
-                geometry.total_len + 8192 + capacity / 1000 > capacity,
-                "{capacity}: {geometry:?}"
-            );
+            assert!(geometry.total_len + 8192 + capacity / 1000 > capacity, "{capacity}: {geometry:?}");
             assert!(geometry.slots() * 3 >= u64::from(geometry.blocks) * 5);
         }
     }
@@ -270,27 +238,16 @@ mod tests {
     #[test]
     fn refuses_with_the_limit() {
         let small = Geometry::of(&cfg(10_000)).expect_err("too small");
-        let GeometryError::TooSmall { least, .. } = small else {
-            panic!("{small:?}")
-        };
+        let GeometryError::TooSmall { least, .. } = small else { panic!("{small:?}") };
         assert!(Geometry::of(&cfg(least)).is_ok());
         assert!(Geometry::of(&cfg(least - 4096)).is_err());
         for block_bytes in [0, 8, 127, 129, 100_000] {
-            let bad = SectionConfig {
-                block_bytes,
-                ..cfg(1 << 20)
-            };
+            let bad = SectionConfig { block_bytes, ..cfg(1 << 20) };
             assert_eq!(Geometry::of(&bad), Err(GeometryError::BlockBytes(block_bytes)));
         }
-        let bad = SectionConfig {
-            value_bytes_max: 1 << 24,
-            ..cfg(1 << 30)
-        };
+        let bad = SectionConfig { value_bytes_max: 1 << 24, ..cfg(1 << 30) };
         assert!(matches!(Geometry::of(&bad), Err(GeometryError::ValueBytes(_))));
-        assert!(matches!(
-            Geometry::of(&cfg(u64::MAX)),
-            Err(GeometryError::TooLarge { .. })
-        ));
+        assert!(matches!(Geometry::of(&cfg(u64::MAX)), Err(GeometryError::TooLarge { .. })));
     }
 
     // A session of 32 + 384 bytes takes two default blocks, and one of 480.
@@ -301,17 +258,9 @@ mod tests {
         assert_eq!(geometry.record_blocks(32, 160), 1);
         assert_eq!(geometry.record_blocks(32, 161), 2);
         assert_eq!(geometry.record_blocks(0, 0), 1);
-        let wide = Geometry::of(&SectionConfig {
-            block_bytes: 480,
-            ..cfg(1 << 20)
-        })
-        .expect("fits");
+        let wide = Geometry::of(&SectionConfig { block_bytes: 480, ..cfg(1 << 20) }).expect("fits");
         assert_eq!(wide.record_blocks(32, 384), 1);
-        let cache = SectionConfig {
-            keep_keys: false,
-            mode: Mode::Cache,
-            ..cfg(1 << 20)
-        };
+        let cache = SectionConfig { keep_keys: false, mode: Mode::Cache, ..cfg(1 << 20) };
         assert_eq!(Geometry::of(&cache).expect("fits").record_blocks(1000, 192), 1);
     }
 }

@@ -65,11 +65,7 @@ impl Mapping {
 
     /// A new named object of `len` bytes, mode 0600, not yet populated.
     pub(crate) fn create(name: &str, len: usize, words: usize, touch: usize) -> io::Result<Mapping> {
-        let shm = ShmemConf::new()
-            .os_id(name)
-            .size(len)
-            .create()
-            .map_err(io::Error::other)?;
+        let shm = ShmemConf::new().os_id(name).size(len).create().map_err(io::Error::other)?;
         Mapping::named(shm, len, words, touch)
     }
 
@@ -97,23 +93,11 @@ impl Mapping {
         touch: usize,
         backing: Backing,
     ) -> io::Result<Mapping> {
-        let mapping = Mapping {
-            base,
-            len,
-            words,
-            touch,
-            backing,
-        };
+        let mapping = Mapping { base, len, words, touch, backing };
         // Slices are made from these three numbers alone, so they are judged once, here.
-        let fits = words
-            .checked_mul(8)
-            .and_then(|w| w.checked_add(touch * 2))
-            .is_some_and(|end| end <= len);
+        let fits = words.checked_mul(8).and_then(|w| w.checked_add(touch * 2)).is_some_and(|end| end <= len);
         if base.is_null() || !base.cast::<u64>().is_aligned() || !fits {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "mapping too short or not aligned",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "mapping too short or not aligned"));
         }
         for advice in [Advice::LinuxDontDump, Advice::LinuxHugepage] {
             // SAFETY: advice on our own mapping that does not change its contents. Failure is no loss.
@@ -183,9 +167,7 @@ impl ForkPage {
         };
         // SAFETY: advice on the page mapped above, which is ours alone.
         let wiped = unsafe { rustix::mm::madvise(base, FORK_PAGE_BYTES, Advice::LinuxWipeOnFork) };
-        let page = ForkPage {
-            page: wiped.is_ok().then_some(base.cast()),
-        };
+        let page = ForkPage { page: wiped.is_ok().then_some(base.cast()) };
         if let Some(word) = page.word() {
             word.store(1, std::sync::atomic::Ordering::Relaxed);
         } else {
@@ -203,8 +185,7 @@ impl ForkPage {
     /// Whether this process is a fork of the one that made the page.
     #[inline]
     pub(crate) fn forked(&self) -> bool {
-        self.word()
-            .is_some_and(|word| word.load(std::sync::atomic::Ordering::Relaxed) == 0)
+        self.word().is_some_and(|word| word.load(std::sync::atomic::Ordering::Relaxed) == 0)
     }
 }
 

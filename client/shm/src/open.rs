@@ -70,10 +70,7 @@ impl Section {
     /// taken (and the layout that follows from it must be the section's); with it, everything must agree.
     pub fn attach(dir: &Path, name: &str, cfg: Option<&SectionConfig>) -> Result<Section, OpenError> {
         let files = Files::new(dir, name)?;
-        let absent = || OpenError::Absent {
-            dir: dir.into(),
-            name: name.into(),
-        };
+        let absent = || OpenError::Absent { dir: dir.into(), name: name.into() };
         let mut last = absent();
         for attempt in 0..ATTACH_TRIES {
             if attempt > 0 {
@@ -138,10 +135,7 @@ impl Files {
         if name.is_empty() || name.len() > 64 || !name.bytes().all(fine) {
             return Err(OpenError::Name(name.into()));
         }
-        Ok(Files {
-            dir: dir.into(),
-            name: name.into(),
-        })
+        Ok(Files { dir: dir.into(), name: name.into() })
     }
 
     fn path(&self, suffix: &str) -> PathBuf {
@@ -149,36 +143,17 @@ impl Files {
     }
 
     fn io(&self, doing: &'static str, suffix: &str, source: io::Error) -> OpenError {
-        OpenError::Io {
-            doing,
-            path: self.path(suffix),
-            source,
-        }
+        OpenError::Io { doing, path: self.path(suffix), source }
     }
 
     fn prepare_dir(&self) -> Result<(), OpenError> {
-        let io_error = |source| OpenError::Io {
-            doing: "making directory",
-            path: self.dir.clone(),
-            source,
-        };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.dir)
-            .map_err(io_error)?;
+        let io_error = |source| OpenError::Io { doing: "making directory", path: self.dir.clone(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(io_error)?;
         let meta = fs::metadata(&self.dir).map_err(io_error)?;
         let ours = rustix::process::geteuid().as_raw();
         if meta.uid() != ours || meta.mode() & 0o022 != 0 {
-            let why = format!(
-                "owner {} (we are {ours}), mode {:o}",
-                meta.uid(),
-                meta.mode() & 0o7777
-            );
-            return Err(OpenError::Unsafe {
-                path: self.dir.clone(),
-                why,
-            });
+            let why = format!("owner {} (we are {ours}), mode {:o}", meta.uid(), meta.mode() & 0o7777);
+            return Err(OpenError::Unsafe { path: self.dir.clone(), why });
         }
         Ok(())
     }
@@ -214,10 +189,7 @@ impl Files {
             Err(e) => return Err(e),
         };
         let mut text = Vec::new();
-        (&mut file)
-            .take(256)
-            .read_to_end(&mut text)
-            .map_err(|e| self.io("reading", suffix, e))?;
+        (&mut file).take(256).read_to_end(&mut text).map_err(|e| self.io("reading", suffix, e))?;
         let text = String::from_utf8_lossy(&text);
         let name = text.trim_end();
         let hex = name
@@ -237,10 +209,7 @@ impl Files {
             return Ok(None);
         }
         let (halves, _) = bytes.as_chunks::<8>();
-        Ok(Some([
-            u64::from_le_bytes(halves[0]),
-            u64::from_le_bytes(halves[1]),
-        ]))
+        Ok(Some([u64::from_le_bytes(halves[0]), u64::from_le_bytes(halves[1])]))
     }
 
     fn secret_or_new(&self) -> Result<[u64; 2], OpenError> {
@@ -259,11 +228,7 @@ impl Files {
         let tmp = self.path(&format!("{suffix}.tmp"));
         let _ = fs::remove_file(&tmp);
         let write = || -> io::Result<()> {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&tmp)?;
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&tmp)?;
             file.write_all(bytes)?;
             fs::rename(&tmp, self.path(suffix))
         };
@@ -318,11 +283,7 @@ impl Files {
         nonce: [u64; 2],
         now_ms: u64,
     ) -> Result<Section, OpenError> {
-        let shm_io = |doing, source| OpenError::Io {
-            doing,
-            path: Mapping::path(shm),
-            source,
-        };
+        let shm_io = |doing, source| OpenError::Io { doing, path: Mapping::path(shm), source };
         let len = geometry.total_len as usize;
         let mapping = Mapping::create(shm, len, geometry.words, geometry.blocks as usize)
             .map_err(|e| shm_io("creating", e))?;
@@ -357,12 +318,7 @@ impl Files {
             .secret()?
             .ok_or_else(|| header::mismatch(shm, "secret", "its file is missing", "16 bytes"))?;
         if echo.secret_check != secret_check(secret) {
-            return Err(header::mismatch(
-                shm,
-                "secret",
-                "another one",
-                "the one in the .key file",
-            ));
+            return Err(header::mismatch(shm, "secret", "another one", "the one in the .key file"));
         }
         let mapping = header::map(shm, &geometry)?;
         self.join(mapping, geometry, theirs, secret, shm.to_owned())
@@ -410,10 +366,7 @@ impl<'a> CreateLock<'a> {
         let mut waited_ms = 0;
         while !map::lock_byte(file.as_fd(), 0).map_err(|e| files.io("locking", "lock", e))? {
             if waited_ms >= CREATE_WAIT_MS {
-                return Err(OpenError::Busy {
-                    path: files.path("lock"),
-                    waited_ms,
-                });
+                return Err(OpenError::Busy { path: files.path("lock"), waited_ms });
             }
             sleep(PAUSE);
             waited_ms += PAUSE.as_millis() as u64;
@@ -454,16 +407,8 @@ fn no_space(free: u64, needed: u64) -> OpenError {
 
 /// Kernels before 5.14 cannot populate a mapping; they can allocate by path.
 fn populate_by_path(shm: &str, len: u64) -> io::Result<()> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(Mapping::path(shm))?;
-    Ok(rustix::fs::fallocate(
-        &file,
-        rustix::fs::FallocateFlags::empty(),
-        0,
-        len,
-    )?)
+    let file = OpenOptions::new().read(true).write(true).open(Mapping::path(shm))?;
+    Ok(rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, len)?)
 }
 
 fn no_space_or(error: OpenError, populating: &io::Error) -> OpenError {

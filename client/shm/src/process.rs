@@ -45,10 +45,7 @@ impl Presence {
     /// Takes a free place in a private table.
     pub(crate) fn private(table: Attached) -> Option<Presence> {
         let slot = (1..PROC_SLOTS).find(|&slot| !table[slot].swap(true, Ordering::AcqRel))?;
-        Some(Presence::Private {
-            table,
-            slot: slot as u16,
-        })
+        Some(Presence::Private { table, slot: slot as u16 })
     }
 
     /// Takes a free byte of the lock file, beginning at a place that `random` picks. `clean` says whether a
@@ -65,11 +62,7 @@ impl Presence {
                 let slot = 1 + (start + step) % (PROC_SLOTS - 1);
                 if clean(slot) == want_clean && map::lock_byte(file.as_fd(), slot as i64)? {
                     let seen_alive = (0..PROC_SLOTS).map(|_| AtomicU64::new(0)).collect();
-                    return Ok(Some(Presence::Locked {
-                        file,
-                        slot: slot as u16,
-                        seen_alive,
-                    }));
+                    return Ok(Some(Presence::Locked { file, slot: slot as u16, seen_alive }));
                 }
             }
         }
@@ -109,10 +102,7 @@ impl Presence {
                 // An error tells nothing; "alive" is the answer that can only leak.
                 let alive = map::byte_is_locked(file.as_fd(), i64::from(owner)).unwrap_or(true);
                 if let Some(now) = now_ms {
-                    seen.store(
-                        if alive { now.saturating_add(ALIVE_MS) } else { 0 },
-                        Ordering::Relaxed,
-                    );
+                    seen.store(if alive { now.saturating_add(ALIVE_MS) } else { 0 }, Ordering::Relaxed);
                 }
                 alive
             }

@@ -58,20 +58,12 @@ impl Section {
         self.live_add(usize::from(rec.db), epoch, 1);
         // A reader that scanned past the new slot and comes to the old one after it is gone sees this move.
         self.bump(&rec.id);
-        self.kill(mem, &rec.id, |head| {
-            head.block != chain.head && head.version <= rec.version
-        });
+        self.kill(mem, &rec.id, |head| head.block != chain.head && head.version <= rec.version);
         let w4 = Deadline::new(rec.deadline_ms, live.gen16()).0;
         Ok(Put {
-            replaced: old
-                .filter(|(_, h)| !h.deadline.expired(now_ms))
-                .map(|(_, h)| mem.meta(&h, now_ms)),
+            replaced: old.filter(|(_, h)| !h.deadline.expired(now_ms)).map(|(_, h)| mem.meta(&h, now_ms)),
             rebucketed: old.is_none_or(|(at, _)| at.bucket != place.bucket),
-            at: BlockRef {
-                index: chain.head,
-                ctl: live.0,
-                w4,
-            },
+            at: BlockRef { index: chain.head, ctl: live.0, w4 },
         })
     }
 
@@ -82,9 +74,7 @@ impl Section {
         // SYNC POINT: an insert that this scan misses must see the bump when it looks at the fence.
         fence(Ordering::SeqCst);
         let mem = self.mem();
-        Deleted {
-            found: self.kill(mem, id, |_| true).map(|head| mem.meta(&head, 0)),
-        }
+        Deleted { found: self.kill(mem, id, |_| true).map(|head| mem.meta(&head, 0)) }
     }
 
     /// Moves the deadline of a live record in place (0: none) and returns what it was before. `None`: absent,
@@ -127,35 +117,19 @@ impl Section {
         let Some(head) = mem.proven_head(at.index, ctl) else {
             return false;
         };
-        self.retire_expired(
-            mem,
-            &Head {
-                deadline: Deadline(at.w4),
-                ..head
-            },
-            now_ms,
-        )
+        self.retire_expired(mem, &Head { deadline: Deadline(at.w4), ..head }, now_ms)
     }
 
     pub(crate) fn accepts(&self, rec: &NewRecord<'_>) -> Result<(), PutError> {
         let max = u64::from(self.cfg.value_bytes_max);
         if rec.value.len() as u64 > max {
-            return Err(PutError::TooLarge {
-                len: rec.value.len() as u64,
-                max,
-            });
+            return Err(PutError::TooLarge { len: rec.value.len() as u64, max });
         }
         if rec.key.len() > KEY_BYTES_LIMIT {
-            return Err(PutError::KeyTooLarge {
-                len: rec.key.len() as u64,
-                max: KEY_BYTES_LIMIT as u64,
-            });
+            return Err(PutError::KeyTooLarge { len: rec.key.len() as u64, max: KEY_BYTES_LIMIT as u64 });
         }
         if usize::from(rec.db) >= DATABASES || rec.kind > KIND_MAX {
-            return Err(PutError::Range {
-                db: rec.db,
-                kind: rec.kind,
-            });
+            return Err(PutError::Range { db: rec.db, kind: rec.kind });
         }
         Ok(())
     }
@@ -167,10 +141,7 @@ impl Section {
         for _ in 0..TRIES {
             let (place, loose) = mem.loose_place(id)?;
             let word = mem.slot_word(place);
-            if word
-                .compare_exchange(loose.0, slot.0, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
-            {
+            if word.compare_exchange(loose.0, slot.0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return Some(place);
             }
         }

@@ -196,11 +196,7 @@ impl Section {
         head: impl Fn(&mut Vec<u8>, &Meta),
     ) -> Result<(), Spoiled> {
         if !self.plausible(found) {
-            return Err(if mem.still(found.block, found.ctl) {
-                Spoiled::Corrupt
-            } else {
-                Spoiled::Moved
-            });
+            return Err(if mem.still(found.block, found.ctl) { Spoiled::Corrupt } else { Spoiled::Moved });
         }
         let mut words = PayloadWords::new(mem, found);
         let same_key = !self.cfg.keep_keys || (found.shape.key_len() == key.len() && words.equal(key));
@@ -216,11 +212,7 @@ impl Section {
         // Under loom the checksum is left out: the orderings have to carry the proof alone.
         let sound = cfg!(loom)
             || record::checksum(&found.id, found.version, found.shape, &out[at..]) == found.checksum;
-        if whole && sound {
-            Ok(())
-        } else {
-            Err(Spoiled::Corrupt)
-        }
+        if whole && sound { Ok(()) } else { Err(Spoiled::Corrupt) }
     }
 }
 
@@ -262,11 +254,7 @@ impl<'a> PayloadWords<'a> {
     #[inline]
     pub(crate) fn new(mem: Mem<'a>, head: &Head) -> PayloadWords<'a> {
         let segment = &mem.block(head.block)[HEAD_WORDS..];
-        PayloadWords {
-            mem,
-            segment,
-            next: head.chain.first(),
-        }
+        PayloadWords { mem, segment, next: head.chain.first() }
     }
 
     /// Goes on to the next block of the chain; false at its end. Each call is paid for by a word wanted, so

@@ -159,10 +159,7 @@ impl<'a> Mem<'a> {
         Head {
             block,
             ctl,
-            id: KeyId {
-                hi: read(W_ID_HI),
-                lo: read(W_ID_LO),
-            },
+            id: KeyId { hi: read(W_ID_HI), lo: read(W_ID_LO) },
             version: read(W_VERSION),
             deadline: Deadline(read(W_DEADLINE)),
             shape: Shape(read(W_SHAPE)),
@@ -200,16 +197,8 @@ impl<'a> Mem<'a> {
             created_ms: head.chain.created_ms(),
             idle_ms,
             refs,
-            state: if head.ctl.state() == State::Live {
-                RecordState::Live
-            } else {
-                RecordState::Evicting
-            },
-            at: BlockRef {
-                index: head.block,
-                ctl: head.ctl.0,
-                w4: head.deadline.0,
-            },
+            state: if head.ctl.state() == State::Live { RecordState::Live } else { RecordState::Evicting },
+            at: BlockRef { index: head.block, ctl: head.ctl.0, w4: head.deadline.0 },
         }
     }
 }
@@ -245,21 +234,12 @@ mod tests {
         assert_eq!((shape.epoch(), shape.db(), shape.kind()), (0xfffe, 15, 15));
         assert_eq!((shape.key_len(), shape.value_len()), (65_535, 70_000));
         let deadline = Deadline::new(u64::MAX, 0xabcd);
-        assert_eq!(
-            (deadline.ms(), deadline.gen16(), deadline.closed()),
-            (DEADLINE_MS_MAX, 0xabcd, false)
-        );
+        assert_eq!((deadline.ms(), deadline.gen16(), deadline.closed()), (DEADLINE_MS_MAX, 0xabcd, false));
         assert_eq!(deadline.close().next_turn().reopen(), deadline.next_turn());
         assert_ne!(deadline.next_turn(), deadline);
         assert_eq!((0..64).fold(deadline, |d, _| d.next_turn()), deadline);
-        assert_eq!(
-            (deadline.next_turn().ms(), deadline.next_turn().gen16()),
-            (DEADLINE_MS_MAX, 0xabcd)
-        );
-        assert_eq!(
-            deadline.next_turn().with_ms(7).with_ms(u64::MAX),
-            deadline.next_turn()
-        );
+        assert_eq!((deadline.next_turn().ms(), deadline.next_turn().gen16()), (DEADLINE_MS_MAX, 0xabcd));
+        assert_eq!(deadline.next_turn().with_ms(7).with_ms(u64::MAX), deadline.next_turn());
         assert!(!Deadline::new(0, 1).expired(u64::MAX));
         assert!(Deadline::new(5, 1).expired(5) && !Deadline::new(5, 1).expired(4));
         let chain = ChainWord::new(Some(u32::MAX - 1), 12_345_678);

@@ -58,9 +58,7 @@ impl Section {
 
     /// Most continuations that a record can have.
     pub(crate) fn chain_cap(&self) -> usize {
-        let most = self
-            .geometry
-            .record_blocks(KEY_BYTES_LIMIT, self.geometry.value_bytes_max as usize);
+        let most = self.geometry.record_blocks(KEY_BYTES_LIMIT, self.geometry.value_bytes_max as usize);
         most.min(self.geometry.blocks) as usize
     }
 
@@ -93,15 +91,9 @@ impl Section {
         let word = &mem.block(block)[W_DEADLINE];
         for _ in 0..KILL_TRIES {
             let seen = Deadline(word.load(Ordering::Acquire));
-            let next = if reopen {
-                seen.next_turn().reopen()
-            } else {
-                seen.next_turn()
-            };
+            let next = if reopen { seen.next_turn().reopen() } else { seen.next_turn() };
             if seen.gen16() != ctl.gen16()
-                || word
-                    .compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed)
-                    .is_ok()
+                || word.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
             {
                 return;
             }

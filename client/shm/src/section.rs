@@ -182,19 +182,12 @@ impl Section {
         hasher.write(&[db]);
         hasher.write(key);
         let hash = hasher.finish128();
-        KeyId {
-            hi: hash.h1,
-            lo: hash.h2,
-        }
+        KeyId { hi: hash.h1, lo: hash.h2 }
     }
 
     #[inline]
     pub(crate) fn mem(&self) -> Mem<'_> {
-        Mem {
-            words: self.region.words(),
-            touch: self.region.touch(),
-            geometry: &self.geometry,
-        }
+        Mem { words: self.region.words(), touch: self.region.touch(), geometry: &self.geometry }
     }
 
     /// Records with another epoch than their database's were flushed.
@@ -297,11 +290,7 @@ impl Section {
         let blocks = u64::from(self.geometry.blocks);
         let used = self.region.words()[layout::USED].load(Ordering::Relaxed);
         // A count driven below zero by a crash reads as a huge number: then nothing is in use.
-        if used > u64::MAX / 2 {
-            blocks
-        } else {
-            blocks.saturating_sub(used)
-        }
+        if used > u64::MAX / 2 { blocks } else { blocks.saturating_sub(used) }
     }
 
     /// Figures of the section, and of this process's work in it.

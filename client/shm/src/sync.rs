@@ -27,10 +27,7 @@ mod counted {
             #[repr(transparent)]
             pub(crate) struct $name($of);
 
-            #[allow(
-                dead_code,
-                reason = "one macro for two widths; the narrow one needs less"
-            )]
+            #[allow(dead_code, reason = "one macro for two widths; the narrow one needs less")]
             impl $name {
                 pub(crate) fn new(value: $int) -> Self {
                     Self(<$of>::new(value))

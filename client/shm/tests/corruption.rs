@@ -58,8 +58,7 @@ fn run(mode: Mode, keep_keys: bool, seed: u64) {
                 2 => {
                     // A word from elsewhere: the likeliest to look right.
                     let mut bytes = [0; 8];
-                    file.read_exact_at(&mut bytes, (64 + random.below(words - 64)) * 8)
-                        .unwrap();
+                    file.read_exact_at(&mut bytes, (64 + random.below(words - 64)) * 8).unwrap();
                     u64::from_le_bytes(bytes)
                 }
                 3 => {
@@ -79,11 +78,7 @@ fn run(mode: Mode, keep_keys: bool, seed: u64) {
         match random.below(16) {
             0..=5 => {
                 let value = value(n, step as u64, random.below(2_900) as usize);
-                let deadline_ms = if random.below(2) == 0 {
-                    0
-                } else {
-                    now + random.below(500)
-                };
+                let deadline_ms = if random.below(2) == 0 { 0 } else { now + random.below(500) };
                 let version = step as u64;
                 let rec = NewRecord {
                     id,
@@ -121,11 +116,7 @@ fn run(mode: Mode, keep_keys: bool, seed: u64) {
                 64,
                 now,
                 &mut |v| {
-                    if v.refs == 0 {
-                        Verdict::Take
-                    } else {
-                        Verdict::Demerit
-                    }
+                    if v.refs == 0 { Verdict::Take } else { Verdict::Demerit }
                 },
                 &mut victims,
             ),

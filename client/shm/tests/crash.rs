@@ -17,12 +17,7 @@ const LATER: u64 = NOW + 1_000;
 const WRITES_MAX: u64 = 5_000;
 
 fn cfg(mode: Mode) -> SectionConfig {
-    SectionConfig {
-        capacity_bytes: 128 << 10,
-        value_bytes_max: 2_000,
-        mode,
-        ..SectionConfig::default()
-    }
+    SectionConfig { capacity_bytes: 128 << 10, value_bytes_max: 2_000, mode, ..SectionConfig::default() }
 }
 
 fn rec<'a>(s: &Section, key: &'a [u8], value: &'a [u8], version: u64) -> NewRecord<'a> {
@@ -94,12 +89,7 @@ fn recovered(s: &Section, n: u64) {
         assert!(s.abort(&victim.at), "write {n}: adopted is ours");
     }
     for _ in 0..2 {
-        s.sweep(
-            s.geometry().blocks,
-            LATER,
-            &mut |_| Verdict::Keep,
-            &mut Vec::new(),
-        );
+        s.sweep(s.geometry().blocks, LATER, &mut |_| Verdict::Keep, &mut Vec::new());
     }
     let report = s.check(LATER).unwrap_or_else(|e| panic!("write {n}: {e:#?}"));
     assert_eq!(report.orphans, 0, "write {n}");
@@ -162,10 +152,7 @@ fn restamp() {
             let _ = s.put(&rec(s, b"key", OLD, 1), NOW).unwrap();
         },
         |s, _, n| {
-            assert_eq!(
-                read(s, b"key").unwrap_or_else(|| panic!("lost at write {n}")),
-                (1, OLD.to_vec())
-            )
+            assert_eq!(read(s, b"key").unwrap_or_else(|| panic!("lost at write {n}")), (1, OLD.to_vec()))
         },
     );
 }
@@ -204,10 +191,7 @@ fn demoter_dies() {
             s.sweep(s.geometry().blocks, NOW, &mut |_| Verdict::Take, &mut victims);
         },
         |s, _, n| {
-            assert_eq!(
-                read(s, b"key").unwrap_or_else(|| panic!("lost at write {n}")),
-                (1, OLD.to_vec())
-            );
+            assert_eq!(read(s, b"key").unwrap_or_else(|| panic!("lost at write {n}")), (1, OLD.to_vec()));
             let touched = s.set_deadline(&s.key_id(0, b"key"), b"key", NOW + 600_000, LATER);
             assert!(touched.is_some(), "write {n}: cannot be touched");
         },
@@ -237,10 +221,7 @@ fn releaser_dies() {
                     let (mut key, mut value) = (Vec::new(), Vec::new());
                     let meta = s.copy_victim(&victim.at, &mut key, &mut value).unwrap();
                     assert_eq!((&key[..], &value[..]), (&b"key"[..], OLD));
-                    assert!(
-                        s.set_deadline(&s.key_id(0, b"key"), b"key", NOW + 600_000, LATER)
-                            .is_some()
-                    );
+                    assert!(s.set_deadline(&s.key_id(0, b"key"), b"key", NOW + 600_000, LATER).is_some());
                     assert_eq!(s.release(&meta.at), Release::Changed);
                 }
             }
@@ -259,15 +240,8 @@ fn no_older_copy_surfaces() {
                 let _ = s.put(&rec(s, b"key", OLD, 1), NOW).unwrap();
             },
             |s| {
-                let _ = s
-                    .put(
-                        &NewRecord {
-                            deadline_ms: NOW + 10_000,
-                            ..rec(s, b"key", NEW, 2)
-                        },
-                        NOW,
-                    )
-                    .unwrap();
+                let _ =
+                    s.put(&NewRecord { deadline_ms: NOW + 10_000, ..rec(s, b"key", NEW, 2) }, NOW).unwrap();
             },
             |s, _, n| {
                 let (version, _) = read(s, b"key").unwrap_or_else(|| panic!("lost at write {n}"));
@@ -296,10 +270,7 @@ fn no_older_copy_surfaces() {
                         assert_eq!(s.release(&victims[0].at), Release::Freed);
                     }
                 }
-                assert!(
-                    read(s, b"key").is_none(),
-                    "write {n}: version 1 came back by way {way}"
-                );
+                assert!(read(s, b"key").is_none(), "write {n}: version 1 came back by way {way}");
             },
         );
     }
@@ -311,15 +282,7 @@ fn expiry_dies() {
     at_every_write(
         Mode::Owner,
         |s| {
-            let _ = s
-                .put(
-                    &NewRecord {
-                        deadline_ms: NOW + 10,
-                        ..rec(s, b"key", OLD, 1)
-                    },
-                    NOW,
-                )
-                .unwrap();
+            let _ = s.put(&NewRecord { deadline_ms: NOW + 10, ..rec(s, b"key", OLD, 1) }, NOW).unwrap();
         },
         |s| {
             s.expire_sweep(0, s.geometry().blocks, NOW + 10, &mut |_, _| ());

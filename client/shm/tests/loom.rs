@@ -166,11 +166,7 @@ fn release_delete() {
         };
         let deleted = s.delete(&s.key_id(0, b"k"), b"k").found.is_some();
         let released = releaser.join().unwrap() == Release::Freed;
-        assert!(
-            deleted != released,
-            "ended {}",
-            if deleted { "twice" } else { "never" }
-        );
+        assert!(deleted != released, "ended {}", if deleted { "twice" } else { "never" });
         assert_eq!(read(&s), Some(0));
     });
 }
@@ -193,10 +189,7 @@ fn release_abort() {
         if aborted {
             assert_ne!(released, Release::Freed);
             assert_eq!((seen, read(&s)), (Some(1), Some(1)));
-            assert!(
-                s.set_deadline(&s.key_id(0, b"k"), b"k", NOW + 9, NOW).is_some(),
-                "cannot be touched"
-            );
+            assert!(s.set_deadline(&s.key_id(0, b"k"), b"k", NOW + 9, NOW).is_some(), "cannot be touched");
         } else if released == Release::Freed {
             assert_eq!(read(&s), Some(0));
         } else {
@@ -228,14 +221,7 @@ fn release_touch() {
 fn expire_touch() {
     explore(3, || {
         let s = Arc::new(section(Mode::Owner, 2));
-        s.put(
-            &NewRecord {
-                deadline_ms: NOW + 5,
-                ..rec(&s, &[1; 8], 1)
-            },
-            NOW,
-        )
-        .unwrap();
+        s.put(&NewRecord { deadline_ms: NOW + 5, ..rec(&s, &[1; 8], 1) }, NOW).unwrap();
         let id = s.key_id(0, b"k");
         let reader = {
             let s = s.clone();

@@ -48,16 +48,7 @@ fn cfg() -> SectionConfig {
 
 fn put(s: &Section, key: &[u8], value: &[u8], version: u64) {
     let id = s.key_id(0, key);
-    let rec = NewRecord {
-        id,
-        db: 0,
-        key,
-        value,
-        version,
-        deadline_ms: 0,
-        kind: 0,
-        created_ms: NOW,
-    };
+    let rec = NewRecord { id, db: 0, key, value, version, deadline_ms: 0, kind: 0, created_ms: NOW };
     s.put(&rec, NOW).unwrap();
 }
 
@@ -77,23 +68,9 @@ fn create_attach_share() {
     let (first, origin) = place.open();
     assert_eq!(origin, Origin::Fresh);
     let meta = fs::metadata(place.shm()).unwrap();
-    assert_eq!(
-        (meta.mode() & 0o777, meta.len()),
-        (0o600, first.geometry().total_len)
-    );
-    assert!(
-        meta.blocks() * 512 >= meta.len(),
-        "every page is there: no SIGBUS later"
-    );
-    assert!(
-        place
-            .shm()
-            .file_name()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .starts_with("gs-")
-    );
+    assert_eq!((meta.mode() & 0o777, meta.len()), (0o600, first.geometry().total_len));
+    assert!(meta.blocks() * 512 >= meta.len(), "every page is there: no SIGBUS later");
+    assert!(place.shm().file_name().unwrap().to_str().unwrap().starts_with("gs-"));
     put(&first, b"k", &[1; 5000], 1);
     let second = place.attach().unwrap();
     let third = Section::attach(place.dir(), "t", Some(&cfg())).unwrap();
@@ -138,40 +115,20 @@ fn another_configuration_retires() {
     let (old, _) = place.open();
     put(&old, b"k", b"v", 1);
     let old_shm = place.shm();
-    let other = SectionConfig {
-        value_bytes_max: 9_000,
-        ..cfg()
-    };
+    let other = SectionConfig { value_bytes_max: 9_000, ..cfg() };
     let (new, origin) = Section::create_or_adopt(place.dir(), "t", &other, NOW).unwrap();
     assert_eq!(origin, Origin::Fresh);
     assert!(old.retired() && !new.retired());
     assert!(!old_shm.exists() && place.shm().exists());
     assert!(get(&new, b"k").is_none());
     let mut out = Vec::new();
-    assert_eq!(
-        old.get(&old.key_id(0, b"k"), b"k", NOW, true, &mut out, |_, _| ()),
-        Lookup::Contended
-    );
+    assert_eq!(old.get(&old.key_id(0, b"k"), b"k", NOW, true, &mut out, |_, _| ()), Lookup::Contended);
     let id = old.key_id(0, b"x");
-    let rec = NewRecord {
-        id,
-        db: 0,
-        key: b"x",
-        value: b"",
-        version: 1,
-        deadline_ms: 0,
-        kind: 0,
-        created_ms: 0,
-    };
+    let rec =
+        NewRecord { id, db: 0, key: b"x", value: b"", version: 1, deadline_ms: 0, kind: 0, created_ms: 0 };
     assert_eq!(old.put(&rec, NOW), Err(PutError::Detached));
-    let text = Section::attach(place.dir(), "t", Some(&cfg()))
-        .err()
-        .unwrap()
-        .to_string();
-    assert!(
-        text.contains("value_bytes_max is 9000 there and 10000 here"),
-        "{text}"
-    );
+    let text = Section::attach(place.dir(), "t", Some(&cfg())).err().unwrap().to_string();
+    assert!(text.contains("value_bytes_max is 9000 there and 10000 here"), "{text}");
     assert!(place.attach().is_ok());
 }
 
@@ -183,11 +140,7 @@ fn attach_matrix() {
     let (s, _) = place.open();
     put(&s, b"k", b"v", 1);
     drop(s);
-    let file = fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(place.shm())
-        .unwrap();
+    let file = fs::OpenOptions::new().read(true).write(true).open(place.shm()).unwrap();
     let mut refused = 0;
     for at in (0..512u64).chain([512, 1536]) {
         let mut was = [0u8; 8];
@@ -203,10 +156,7 @@ fn attach_matrix() {
                 Ok(s) => {
                     let _ = get(&s, b"k");
                     let _ = s.stats();
-                    assert!(
-                        at > 12 || u64::from_le_bytes(was) == word,
-                        "word {at} = {word:#x} was accepted"
-                    );
+                    assert!(at > 12 || u64::from_le_bytes(was) == word, "word {at} = {word:#x} was accepted");
                 }
             }
         }
@@ -242,17 +192,12 @@ fn odd_files() {
     for text in ["", "\n", "gs-", "../../etc/passwd", "gs-zz", &"gs-0".repeat(500)] {
         let _ = Section::remove(place.dir(), "t");
         fs::write(place.dir().join("t.cur"), text).unwrap();
-        assert!(
-            matches!(place.attach(), Err(OpenError::Absent { .. })),
-            "{text:?}"
-        );
+        assert!(matches!(place.attach(), Err(OpenError::Absent { .. })), "{text:?}");
         assert_eq!(place.open().1, Origin::Fresh);
     }
     // A random head behind a good name.
     let shm = place.shm();
-    let noise: Vec<u8> = (0..1 << 20)
-        .map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 13) as u8)
-        .collect();
+    let noise: Vec<u8> = (0..1 << 20).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     fs::write(&shm, noise).unwrap();
     assert!(place.attach().is_err());
     assert_eq!(place.open().1, Origin::Fresh);
@@ -271,16 +216,10 @@ fn unsafe_places_are_refused() {
     fs::remove_file("/dev/shm/gs-test-second-link").unwrap();
     assert!(matches!(linked, Err(OpenError::Unsafe { .. })));
     fs::set_permissions(place.dir(), fs::Permissions::from_mode(0o777)).unwrap();
-    assert!(matches!(
-        Section::create_or_adopt(place.dir(), "t", &cfg(), NOW),
-        Err(OpenError::Unsafe { .. })
-    ));
+    assert!(matches!(Section::create_or_adopt(place.dir(), "t", &cfg(), NOW), Err(OpenError::Unsafe { .. })));
     fs::set_permissions(place.dir(), fs::Permissions::from_mode(0o700)).unwrap();
     for name in ["", "a/b", "..", "a b", &"x".repeat(65)] {
-        assert!(matches!(
-            Section::attach(place.dir(), name, None),
-            Err(OpenError::Name(_))
-        ));
+        assert!(matches!(Section::attach(place.dir(), name, None), Err(OpenError::Name(_))));
     }
 }
 
@@ -298,15 +237,8 @@ fn lost_secret() {
 #[test]
 fn too_large_for_the_file_system() {
     let place = Place::new();
-    let cfg = SectionConfig {
-        capacity_bytes: 1 << 39,
-        block_bytes: 4096,
-        ..cfg()
-    };
-    let text = Section::create_or_adopt(place.dir(), "t", &cfg, NOW)
-        .err()
-        .unwrap()
-        .to_string();
+    let cfg = SectionConfig { capacity_bytes: 1 << 39, block_bytes: 4096, ..cfg() };
+    let text = Section::create_or_adopt(place.dir(), "t", &cfg, NOW).err().unwrap().to_string();
     assert!(text.contains("MiB are missing"), "{text}");
     assert!(!place.dir().join("t.cur").exists() && !place.dir().join("t.new").exists());
 }

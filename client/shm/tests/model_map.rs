@@ -8,33 +8,15 @@ use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
 enum Op {
-    Put {
-        key: u8,
-        db: u8,
-        len: usize,
-        version: u64,
-        life: Option<u64>,
-    },
-    Get {
-        key: u8,
-        db: u8,
-    },
-    Delete {
-        key: u8,
-        db: u8,
-    },
-    Deadline {
-        key: u8,
-        db: u8,
-        life: Option<u64>,
-    },
+    Put { key: u8, db: u8, len: usize, version: u64, life: Option<u64> },
+    Get { key: u8, db: u8 },
+    Delete { key: u8, db: u8 },
+    Deadline { key: u8, db: u8, life: Option<u64> },
     Mark,
     Release,
     Abort,
     Expire,
-    Flush {
-        db: u8,
-    },
+    Flush { db: u8 },
     Wait(u64),
 }
 
@@ -74,31 +56,17 @@ struct World {
 
 impl World {
     fn alive(&self, at: (u8, u8)) -> Option<&Known> {
-        self.known
-            .get(&at)
-            .filter(|k| k.deadline == 0 || k.deadline > self.now)
+        self.known.get(&at).filter(|k| k.deadline == 0 || k.deadline > self.now)
     }
 
     fn step(&mut self, op: &Op) {
         match *op {
-            Op::Put {
-                key,
-                db,
-                len,
-                version,
-                life,
-            } => self.put(key, db, len, version, life),
+            Op::Put { key, db, len, version, life } => self.put(key, db, len, version, life),
             Op::Get { key, db } => {
                 let mut out = Vec::new();
                 let name = [b'k', key];
-                let answer = self.s.get(
-                    &self.s.key_id(db, &name),
-                    &name,
-                    self.now,
-                    true,
-                    &mut out,
-                    |_, _| (),
-                );
+                let answer =
+                    self.s.get(&self.s.key_id(db, &name), &name, self.now, true, &mut out, |_, _| ());
                 match (answer, self.alive((db, key))) {
                     (Lookup::Hit(meta), Some(known)) => {
                         assert_eq!(
@@ -122,25 +90,15 @@ impl World {
             Op::Deadline { key, db, life } => {
                 let name = [b'k', key];
                 let deadline = life.map_or(0, |life| self.now + life);
-                let before = self
-                    .s
-                    .set_deadline(&self.s.key_id(db, &name), &name, deadline, self.now);
-                assert_eq!(
-                    before.map(|m| m.deadline_ms),
-                    self.alive((db, key)).map(|k| k.deadline)
-                );
+                let before = self.s.set_deadline(&self.s.key_id(db, &name), &name, deadline, self.now);
+                assert_eq!(before.map(|m| m.deadline_ms), self.alive((db, key)).map(|k| k.deadline));
                 if before.is_some() {
                     self.known.get_mut(&(db, key)).unwrap().deadline = deadline;
                 }
             }
             Op::Mark => {
                 let mut victims = Vec::new();
-                self.s.sweep(
-                    self.s.geometry().blocks / 3,
-                    self.now,
-                    &mut |_| Verdict::Take,
-                    &mut victims,
-                );
+                self.s.sweep(self.s.geometry().blocks / 3, self.now, &mut |_| Verdict::Take, &mut victims);
                 for victim in victims {
                     let (mut key, mut value) = (Vec::new(), Vec::new());
                     let meta = self.s.copy_victim(&victim.at, &mut key, &mut value).unwrap();
@@ -185,9 +143,8 @@ impl World {
 
     fn put(&mut self, key: u8, db: u8, len: usize, version: u64, life: Option<u64>) {
         let name = [b'k', key];
-        let value: Vec<u8> = (0..len)
-            .map(|i| (i as u8).wrapping_mul(key + 3).wrapping_add(version as u8))
-            .collect();
+        let value: Vec<u8> =
+            (0..len).map(|i| (i as u8).wrapping_mul(key + 3).wrapping_add(version as u8)).collect();
         let deadline_ms = life.map_or(0, |life| self.now + life);
         let id = self.s.key_id(db, &name);
         let rec = NewRecord {
@@ -205,14 +162,7 @@ impl World {
             Ok(done) => {
                 assert!(alive.as_ref().is_none_or(|k| k.version <= version));
                 assert_eq!(done.replaced.map(|m| m.version), alive.map(|k| k.version));
-                self.known.insert(
-                    (db, key),
-                    Known {
-                        value,
-                        version,
-                        deadline: deadline_ms,
-                    },
-                );
+                self.known.insert((db, key), Known { value, version, deadline: deadline_ms });
             }
             Err(PutError::Newer { have }) => assert_eq!(alive.unwrap().version, have),
             Err(PutError::Full { .. }) => assert!(self.s.free_blocks() < 14),

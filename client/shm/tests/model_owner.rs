@@ -59,60 +59,15 @@ const NONE: Limits = Limits {
 
 /// Each run has what its name says, at most twice a hand-off, and once an abort.
 const RUNS: [(&str, Limits); 6] = [
-    (
-        "delete and touch",
-        Limits {
-            deletes: 1,
-            touches: 1,
-            marks: 3,
-            aborts: 2,
-            ..NONE
-        },
-    ),
-    (
-        "two overwrites and a reader",
-        Limits {
-            versions: 3,
-            reads: 1,
-            ..NONE
-        },
-    ),
-    (
-        "delete and a reader",
-        Limits {
-            deletes: 1,
-            reads: 1,
-            ..NONE
-        },
-    ),
-    (
-        "the relay dies",
-        Limits {
-            deletes: 1,
-            touches: 1,
-            relay_crashes: 1,
-            ..NONE
-        },
-    ),
+    ("delete and touch", Limits { deletes: 1, touches: 1, marks: 3, aborts: 2, ..NONE }),
+    ("two overwrites and a reader", Limits { versions: 3, reads: 1, ..NONE }),
+    ("delete and a reader", Limits { deletes: 1, reads: 1, ..NONE }),
+    ("the relay dies", Limits { deletes: 1, touches: 1, relay_crashes: 1, ..NONE }),
     (
         "the relay dies, a reader, two overwrites",
-        Limits {
-            versions: 3,
-            reads: 1,
-            relay_crashes: 1,
-            marks: 1,
-            ..NONE
-        },
+        Limits { versions: 3, reads: 1, relay_crashes: 1, marks: 1, ..NONE },
     ),
-    (
-        "the sibling dies",
-        Limits {
-            deletes: 1,
-            touches: 1,
-            sibling_crashes: 1,
-            ..NONE
-        },
-    ),
+    ("the sibling dies", Limits { deletes: 1, touches: 1, sibling_crashes: 1, ..NONE }),
 ];
 
 // The protocol holds in every state.
@@ -130,13 +85,8 @@ fn acknowledged_stays_deleted_stays_away() {
 #[test]
 fn every_mutant_is_caught() {
     for mutant in Mutant::ALL {
-        let caught = RUNS
-            .into_iter()
-            .find_map(|(_, limits)| explore(limits, mutant).err());
+        let caught = RUNS.into_iter().find_map(|(_, limits)| explore(limits, mutant).err());
         let (what, states) = caught.unwrap_or_else(|| panic!("{mutant:?} goes unnoticed"));
-        println!(
-            "{mutant:?}: caught after {states} states: {}",
-            what.lines().next().unwrap_or("")
-        );
+        println!("{mutant:?}: caught after {states} states: {}", what.lines().next().unwrap_or(""));
     }
 }

@@ -6,11 +6,7 @@ use gs_shm::*;
 const NOW: u64 = 1_000_000;
 
 fn cfg() -> SectionConfig {
-    SectionConfig {
-        capacity_bytes: 1 << 20,
-        value_bytes_max: 100_000,
-        ..SectionConfig::default()
-    }
+    SectionConfig { capacity_bytes: 1 << 20, value_bytes_max: 100_000, ..SectionConfig::default() }
 }
 
 fn owner() -> Section {
@@ -18,28 +14,11 @@ fn owner() -> Section {
 }
 
 fn cache() -> Section {
-    Section::heap(
-        &SectionConfig {
-            mode: Mode::Cache,
-            keep_keys: false,
-            ..cfg()
-        },
-        NOW,
-    )
-    .unwrap()
+    Section::heap(&SectionConfig { mode: Mode::Cache, keep_keys: false, ..cfg() }, NOW).unwrap()
 }
 
 fn rec<'a>(s: &Section, key: &'a [u8], value: &'a [u8], version: u64) -> NewRecord<'a> {
-    NewRecord {
-        id: s.key_id(0, key),
-        db: 0,
-        key,
-        value,
-        version,
-        deadline_ms: 0,
-        kind: 1,
-        created_ms: NOW,
-    }
+    NewRecord { id: s.key_id(0, key), db: 0, key, value, version, deadline_ms: 0, kind: 1, created_ms: NOW }
 }
 
 fn put(s: &Section, key: &[u8], value: &[u8], version: u64) -> Put {
@@ -70,11 +49,7 @@ fn quiet(s: &Section) -> CheckReport {
     let report = s.check(NOW).unwrap();
     assert_eq!(report.free, s.free_blocks(), "the counter of blocks agrees");
     let live: u64 = (0..16).map(|db| s.live_count(db)).sum();
-    assert_eq!(
-        report.live + report.evicting,
-        live,
-        "the counter of records agrees"
-    );
+    assert_eq!(report.live + report.evicting, live, "the counter of records agrees");
     assert_eq!(report.orphans, 0);
     report
 }
@@ -96,17 +71,10 @@ fn values_of_every_length() {
         assert!(done.replaced.is_none() && done.rebucketed);
         let (meta, got) = get(&s, 0, key.as_bytes(), NOW).unwrap();
         assert_eq!(got, value);
-        assert_eq!(
-            (meta.version, meta.kind, meta.key_len as usize),
-            (1, 1, key.len())
-        );
+        assert_eq!((meta.version, meta.kind, meta.key_len as usize), (1, 1, key.len()));
         assert_eq!((meta.created_ms, meta.deadline_ms), (NOW, 0));
         assert_eq!(meta.at.index, done.at.index);
-        assert!(
-            s.delete(&s.key_id(0, key.as_bytes()), key.as_bytes())
-                .found
-                .is_some()
-        );
+        assert!(s.delete(&s.key_id(0, key.as_bytes()), key.as_bytes()).found.is_some());
     }
     assert_eq!(quiet(&s).free, u64::from(s.geometry().blocks), "nothing leaks");
 }
@@ -117,36 +85,15 @@ fn out_of_range_is_refused() {
     let s = owner();
     put(&s, b"k", b"old", 5);
     let long = vec![1; 100_001];
-    assert_eq!(
-        s.put(&rec(&s, b"k", &long, 6), NOW),
-        Err(PutError::TooLarge {
-            len: 100_001,
-            max: 100_000
-        })
-    );
+    assert_eq!(s.put(&rec(&s, b"k", &long, 6), NOW), Err(PutError::TooLarge { len: 100_001, max: 100_000 }));
     let key = vec![1; 65_536];
+    assert!(matches!(s.put(&rec(&s, &key, b"", 6), NOW), Err(PutError::KeyTooLarge { .. })));
     assert!(matches!(
-        s.put(&rec(&s, &key, b"", 6), NOW),
-        Err(PutError::KeyTooLarge { .. })
-    ));
-    assert!(matches!(
-        s.put(
-            &NewRecord {
-                db: 16,
-                ..rec(&s, b"k", b"", 6)
-            },
-            NOW
-        ),
+        s.put(&NewRecord { db: 16, ..rec(&s, b"k", b"", 6) }, NOW),
         Err(PutError::Range { .. })
     ));
     assert!(matches!(
-        s.put(
-            &NewRecord {
-                kind: 16,
-                ..rec(&s, b"k", b"", 6)
-            },
-            NOW
-        ),
+        s.put(&NewRecord { kind: 16, ..rec(&s, b"k", b"", 6) }, NOW),
         Err(PutError::Range { .. })
     ));
     assert_eq!(get(&s, 0, b"k", NOW).unwrap().1, b"old");
@@ -158,16 +105,10 @@ fn out_of_range_is_refused() {
 fn versions_only_go_up() {
     let s = owner();
     let first = put(&s, b"k", b"five", 5);
-    assert_eq!(
-        s.put(&rec(&s, b"k", b"four", 4), NOW),
-        Err(PutError::Newer { have: 5 })
-    );
+    assert_eq!(s.put(&rec(&s, b"k", b"four", 4), NOW), Err(PutError::Newer { have: 5 }));
     let again = put(&s, b"k", b"five!", 5);
     assert_eq!(again.replaced.unwrap().at.index, first.at.index);
-    assert_ne!(
-        (again.at.index, again.at.generation()),
-        (first.at.index, first.at.generation())
-    );
+    assert_ne!((again.at.index, again.at.generation()), (first.at.index, first.at.generation()));
     let six = put(&s, b"k", &[6; 3000], 6);
     assert_eq!(six.replaced.unwrap().version, 5);
     assert_eq!(get(&s, 0, b"k", NOW).unwrap().1, [6; 3000]);
@@ -179,19 +120,9 @@ fn versions_only_go_up() {
 fn deadlines() {
     let s = owner();
     let id = s.key_id(0, b"k");
-    s.put(
-        &NewRecord {
-            deadline_ms: NOW + 10,
-            ..rec(&s, b"k", b"v", 5)
-        },
-        NOW,
-    )
-    .unwrap();
+    s.put(&NewRecord { deadline_ms: NOW + 10, ..rec(&s, b"k", b"v", 5) }, NOW).unwrap();
     assert!(get(&s, 0, b"k", NOW + 9).is_some());
-    assert_eq!(
-        s.set_deadline(&id, b"k", NOW + 20, NOW + 9).unwrap().deadline_ms,
-        NOW + 10
-    );
+    assert_eq!(s.set_deadline(&id, b"k", NOW + 20, NOW + 9).unwrap().deadline_ms, NOW + 10);
     assert!(get(&s, 0, b"k", NOW + 19).is_some());
     assert!(s.peek(&id, b"k", NOW + 20).is_none());
     // Someone was told "gone": even a touch whose clock lags must not bring it back.
@@ -204,10 +135,7 @@ fn deadlines() {
     let meta = s.peek(&id, b"k", NOW + 22).unwrap();
     assert!(!s.close_expired(&meta.at, NOW + 29));
     assert!(s.set_deadline(&id, b"k", NOW + 40, NOW + 23).is_some());
-    assert!(
-        !s.close_expired(&meta.at, NOW + 39),
-        "the deadline judged is not the one it has"
-    );
+    assert!(!s.close_expired(&meta.at, NOW + 39), "the deadline judged is not the one it has");
     let meta = s.peek(&id, b"k", NOW + 24).unwrap();
     assert!(s.close_expired(&meta.at, NOW + 40));
     assert!(!s.close_expired(&meta.at, NOW + 40));
@@ -221,14 +149,7 @@ fn expire_sweep_tells_and_frees() {
     for i in 0..50u64 {
         let key = format!("k{i}");
         let deadline_ms = if i % 2 == 0 { NOW + i } else { 0 };
-        s.put(
-            &NewRecord {
-                deadline_ms,
-                ..rec(&s, key.as_bytes(), &[0; 900], 1)
-            },
-            NOW,
-        )
-        .unwrap();
+        s.put(&NewRecord { deadline_ms, ..rec(&s, key.as_bytes(), &[0; 900], 1) }, NOW).unwrap();
     }
     let mut told = Vec::new();
     let mut at = 7;
@@ -252,10 +173,7 @@ fn delete_finds_every_state() {
     let id = s.key_id(0, b"k");
     let before = s.fence(&id);
     assert!(s.delete(&id, b"k").found.is_none());
-    assert!(
-        s.fence(&id) > before,
-        "a delete that finds nothing still stops fills"
-    );
+    assert!(s.fence(&id) > before, "a delete that finds nothing still stops fills");
     put(&s, b"k", &[1; 2000], 3);
     assert_eq!(s.delete(&id, b"k").found.unwrap().version, 3);
     put(&s, b"k", &[1; 2000], 4);
@@ -275,14 +193,7 @@ fn hand_off() {
     let sibling = s.attach_heap().unwrap();
     assert_ne!(s.process_slot(), sibling.process_slot());
     let value = vec![9; 3333];
-    s.put(
-        &NewRecord {
-            deadline_ms: NOW + 5000,
-            ..rec(&s, b"key", &value, 8)
-        },
-        NOW,
-    )
-    .unwrap();
+    s.put(&NewRecord { deadline_ms: NOW + 5000, ..rec(&s, b"key", &value, 8) }, NOW).unwrap();
     let victims = take_all(&sibling);
     assert_eq!(victims.len(), 1);
     assert!(take_all(&sibling).is_empty(), "marked is marked");
@@ -294,10 +205,7 @@ fn hand_off() {
     assert_eq!((sent.version, sent.at), (8, victims[0].at));
 
     // A touch between copy and acknowledgement: send again.
-    assert!(
-        s.set_deadline(&s.key_id(0, b"key"), b"key", NOW + 9000, NOW)
-            .is_some()
-    );
+    assert!(s.set_deadline(&s.key_id(0, b"key"), b"key", NOW + 9000, NOW).is_some());
     assert_eq!(s.release(&sent.at), Release::Changed);
     let sent = sibling.copy_victim(&sent.at, &mut key, &mut copy).unwrap();
     assert_eq!(sent.deadline_ms, NOW + 9000);
@@ -341,14 +249,7 @@ fn late_release_of_an_earlier_hand_off() {
 #[test]
 fn release_of_an_expired_record_ends() {
     let s = owner();
-    s.put(
-        &NewRecord {
-            deadline_ms: NOW + 5,
-            ..rec(&s, b"k", b"v", 8)
-        },
-        NOW,
-    )
-    .unwrap();
+    s.put(&NewRecord { deadline_ms: NOW + 5, ..rec(&s, b"k", b"v", 8) }, NOW).unwrap();
     let victims = take_all(&s);
     assert!(get(&s, 0, b"k", NOW + 5).is_none());
     assert_eq!(s.release(&victims[0].at), Release::Freed);
@@ -412,11 +313,7 @@ fn full_refuses_and_drops_nothing() {
         &mut |view| {
             assert!(view.bytes >= 2000 && view.refs == 1 && view.remaining_ms.is_none());
             left -= 1;
-            if left >= 0 {
-                Verdict::Take
-            } else {
-                Verdict::Demerit
-            }
+            if left >= 0 { Verdict::Take } else { Verdict::Demerit }
         },
         &mut victims,
     );
@@ -428,19 +325,10 @@ fn full_refuses_and_drops_nothing() {
     let id = s.key_id(0, b"new");
     assert!(s.set_deadline(&id, b"new", NOW + 1, NOW).is_some());
     for i in 0..4 {
-        s.put(&rec(&s, format!("n{i}").as_bytes(), &value, 1), NOW + 2)
-            .unwrap_or_else(|_| {
-                assert!(i >= 3, "three released and one expired");
-                Put {
-                    replaced: None,
-                    rebucketed: true,
-                    at: BlockRef {
-                        index: 0,
-                        ctl: 0,
-                        w4: 0,
-                    },
-                }
-            });
+        s.put(&rec(&s, format!("n{i}").as_bytes(), &value, 1), NOW + 2).unwrap_or_else(|_| {
+            assert!(i >= 3, "three released and one expired");
+            Put { replaced: None, rebucketed: true, at: BlockRef { index: 0, ctl: 0, w4: 0 } }
+        });
     }
     quiet(&s);
 }
@@ -449,24 +337,13 @@ fn full_refuses_and_drops_nothing() {
 // them off, and then the put succeeds.
 #[test]
 fn full_buckets_name_a_victim() {
-    let cfg = SectionConfig {
-        capacity_bytes: 40_000,
-        value_bytes_max: 64,
-        keep_keys: false,
-        ..cfg()
-    };
+    let cfg = SectionConfig { capacity_bytes: 40_000, value_bytes_max: 64, keep_keys: false, ..cfg() };
     let s = Section::heap(&cfg, NOW).unwrap();
     let probe = KeyId { hi: 0, lo: 0 };
     // The same high bits choose the same buckets; the low ones tell the keys apart.
     let put = |n: u64| {
         let id = KeyId { hi: n, lo: n };
-        s.put(
-            &NewRecord {
-                id,
-                ..rec(&s, b"", &n.to_le_bytes(), 1)
-            },
-            NOW,
-        )
+        s.put(&NewRecord { id, ..rec(&s, b"", &n.to_le_bytes(), 1) }, NOW)
     };
     for n in 1..=16 {
         put(n).unwrap();
@@ -475,10 +352,7 @@ fn full_buckets_name_a_victim() {
     let mut out = Vec::new();
     for n in 1..=16u64 {
         let id = KeyId { hi: n, lo: n };
-        assert!(matches!(
-            s.get(&id, b"", NOW, n != 5, &mut out, |_, _| ()),
-            Lookup::Hit(_)
-        ));
+        assert!(matches!(s.get(&id, b"", NOW, n != 5, &mut out, |_, _| ()), Lookup::Hit(_)));
     }
     let mut victims = Vec::new();
     assert!(s.bucket_victims(&probe, NOW, &mut victims));
@@ -495,15 +369,7 @@ fn flush_is_per_database() {
     let s = owner();
     for db in 0..3u8 {
         let id = s.key_id(db, b"k");
-        s.put(
-            &NewRecord {
-                id,
-                db,
-                ..rec(&s, b"k", &[db; 700], 1)
-            },
-            NOW,
-        )
-        .unwrap();
+        s.put(&NewRecord { id, db, ..rec(&s, b"k", &[db; 700], 1) }, NOW).unwrap();
     }
     let id = s.key_id(1, b"k");
     let before = s.fence(&id);
@@ -513,21 +379,11 @@ fn flush_is_per_database() {
     assert!(s.delete(&id, b"k").found.is_none());
     assert_eq!(get(&s, 2, b"k", NOW).unwrap().1, [2; 700]);
     assert_eq!((s.live_count(0), s.live_count(1), s.live_count(2)), (1, 0, 1));
-    s.put(
-        &NewRecord {
-            id,
-            db: 1,
-            ..rec(&s, b"k", b"again", 1)
-        },
-        NOW,
-    )
-    .unwrap();
+    s.put(&NewRecord { id, db: 1, ..rec(&s, b"k", b"again", 1) }, NOW).unwrap();
     assert_eq!(s.live_count(1), 1);
     s.flush_db(None, NOW);
     assert_eq!(s.stats().live, 0);
-    s.expire_sweep(0, s.geometry().blocks, NOW, &mut |_, _| {
-        panic!("flushed, not expired")
-    });
+    s.expire_sweep(0, s.geometry().blocks, NOW, &mut |_, _| panic!("flushed, not expired"));
     assert_eq!(quiet(&s).free, u64::from(s.geometry().blocks));
 }
 
@@ -550,14 +406,7 @@ fn scan_shows_each_once() {
     for i in 0..500 {
         let key = format!("key:{i}");
         let deadline_ms = if i % 5 == 0 { NOW + 1 } else { 0 };
-        s.put(
-            &NewRecord {
-                deadline_ms,
-                ..rec(&s, key.as_bytes(), b"v", 1)
-            },
-            NOW,
-        )
-        .unwrap();
+        s.put(&NewRecord { deadline_ms, ..rec(&s, key.as_bytes(), b"v", 1) }, NOW).unwrap();
         if i % 5 != 0 {
             expected.push(key);
         }
@@ -603,19 +452,9 @@ fn touches_are_counted_for_the_hand() {
     assert!(seen.iter().all(|v| v.1 == 30_000 && v.2 == 90_000));
     // Idle beyond the counter's range stays idle as long as the hand comes by now and then.
     for hours in 1..30 {
-        s.sweep(
-            s.geometry().blocks,
-            NOW + hours * 3_600_000,
-            &mut |_| Verdict::Keep,
-            &mut Vec::new(),
-        );
+        s.sweep(s.geometry().blocks, NOW + hours * 3_600_000, &mut |_| Verdict::Keep, &mut Vec::new());
     }
-    assert!(
-        s.peek(&s.key_id(0, b"k"), b"k", NOW + 29 * 3_600_000)
-            .unwrap()
-            .idle_ms
-            >= 14_000_000
-    );
+    assert!(s.peek(&s.key_id(0, b"k"), b"k", NOW + 29 * 3_600_000).unwrap().idle_ms >= 14_000_000);
     let before = s.peek(&s.key_id(0, b"k"), b"k", NOW).unwrap().refs;
     let mut out = Vec::new();
     s.get(&s.key_id(0, b"k"), b"k", NOW, false, &mut out, |_, _| ());
@@ -641,25 +480,16 @@ fn fill_obeys_the_ticket() {
     assert_eq!(fill(&s, b"k", b"one", 1), Fill::NotCached(NotCached::Newer));
     let ticket = s.ticket(&id);
     assert!(s.invalidate(&id, b"k", None));
-    assert_eq!(
-        s.fill(&rec(&s, b"k", b"stale", 3), ticket, NOW),
-        Fill::NotCached(NotCached::Raced)
-    );
+    assert_eq!(s.fill(&rec(&s, b"k", b"stale", 3), ticket, NOW), Fill::NotCached(NotCached::Raced));
     assert!(get(&s, 0, b"k", NOW).is_none());
     // A loser kills what is older all the same.
     assert_eq!(fill(&s, b"k", b"four", 4), Fill::Cached);
-    assert_eq!(
-        s.fill(&rec(&s, b"k", b"five", 5), ticket, NOW),
-        Fill::NotCached(NotCached::Raced)
-    );
+    assert_eq!(s.fill(&rec(&s, b"k", b"five", 5), ticket, NOW), Fill::NotCached(NotCached::Raced));
     assert!(get(&s, 0, b"k", NOW).is_none());
     // A flush stops what was asked for before it.
     let ticket = s.ticket(&id);
     s.flush_db(None, NOW);
-    assert_eq!(
-        s.fill(&rec(&s, b"k", b"six", 6), ticket, NOW),
-        Fill::NotCached(NotCached::Raced)
-    );
+    assert_eq!(s.fill(&rec(&s, b"k", b"six", 6), ticket, NOW), Fill::NotCached(NotCached::Raced));
     // Invalidation below a version spares the rest.
     assert_eq!(fill(&s, b"k", b"seven", 7), Fill::Cached);
     assert!(!s.invalidate(&id, b"k", Some(7)));
@@ -704,22 +534,9 @@ fn cache_steals_the_coldest_slot() {
     for n in 1..=40u64 {
         let id = KeyId { hi: n, lo: n };
         let ticket = s.ticket(&id);
-        assert_eq!(
-            s.fill(
-                &NewRecord {
-                    id,
-                    ..rec(&s, b"", &n.to_le_bytes(), 1)
-                },
-                ticket,
-                NOW
-            ),
-            Fill::Cached
-        );
+        assert_eq!(s.fill(&NewRecord { id, ..rec(&s, b"", &n.to_le_bytes(), 1) }, ticket, NOW), Fill::Cached);
         let one = KeyId { hi: 1, lo: 1 };
-        assert!(
-            matches!(s.get(&one, b"", NOW, true, &mut out, |_, _| ()), Lookup::Hit(_)),
-            "{n}"
-        );
+        assert!(matches!(s.get(&one, b"", NOW, true, &mut out, |_, _| ()), Lookup::Hit(_)), "{n}");
     }
     assert_eq!(s.stats().evicted, 24);
     quiet(&s);
@@ -750,10 +567,7 @@ fn leases() {
     let clock = std::cell::Cell::new(NOW + 399);
     let mut out = Vec::new();
     let ticking = || clock.replace(clock.get() + 1);
-    assert_eq!(
-        s.get_leased(&id, b"k", ticking, true, &mut out, |_, _| ()),
-        Leased::NoLease
-    );
+    assert_eq!(s.get_leased(&id, b"k", ticking, true, &mut out, |_, _| ()), Leased::NoLease);
     assert!(out.is_empty());
     s.set_applied_seq(42);
     s.set_agent_line(43);

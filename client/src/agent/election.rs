@@ -40,11 +40,7 @@ impl Election {
             return Judgement::Take;
         }
         let free_at_ms = (lease.until_ms + jitter_ms).max(since_ms + self.grace_ms);
-        if now_ms >= free_at_ms {
-            Judgement::Take
-        } else {
-            Judgement::Wait(free_at_ms - now_ms)
-        }
+        if now_ms >= free_at_ms { Judgement::Take } else { Judgement::Wait(free_at_ms - now_ms) }
     }
 }
 
@@ -53,10 +49,7 @@ mod tests {
     use super::*;
 
     fn lease(agent_epoch: u16, until_ms: u64) -> Lease {
-        Lease {
-            agent_epoch,
-            until_ms,
-        }
+        Lease { agent_epoch, until_ms }
     }
 
     /// While the agent renews nobody may interfere; once it is dead, its successor must come soon after the lease.
@@ -64,10 +57,7 @@ mod tests {
     fn a_watched_agent_is_succeeded_right_after_its_lease() {
         let mut election = Election::new(1000);
         for now in (0..10_000).step_by(100) {
-            assert!(matches!(
-                election.judge(lease(3, now + 900), now, 0),
-                Judgement::Wait(_)
-            ));
+            assert!(matches!(election.judge(lease(3, now + 900), now, 0), Judgement::Wait(_)));
         }
         assert_eq!(election.judge(lease(3, 10_800), 10_790, 20), Judgement::Wait(30));
         assert_eq!(election.judge(lease(3, 10_800), 10_820, 20), Judgement::Take);
@@ -77,16 +67,10 @@ mod tests {
     #[test]
     fn a_new_candidate_is_given_time_to_catch_up() {
         let mut election = Election::new(1000);
-        assert!(matches!(
-            election.judge(lease(3, 5000), 4900, 0),
-            Judgement::Wait(_)
-        ));
+        assert!(matches!(election.judge(lease(3, 5000), 4900, 0), Judgement::Wait(_)));
         // Somebody else was faster: epoch 4, with the lapsed lease of epoch 3.
         assert_eq!(election.judge(lease(4, 5000), 5001, 0), Judgement::Wait(1000));
-        assert!(matches!(
-            election.judge(lease(4, 5000), 6000, 0),
-            Judgement::Wait(1)
-        ));
+        assert!(matches!(election.judge(lease(4, 5000), 6000, 0), Judgement::Wait(1)));
         assert_eq!(election.judge(lease(4, 5000), 6001, 0), Judgement::Take);
     }
 

@@ -39,29 +39,10 @@ pub(super) struct Follower<'a> {
 /// One event of the stream.
 #[derive(Debug, PartialEq, Eq)]
 enum Event {
-    Put {
-        db: i64,
-        key: Bytes,
-        version: u64,
-        pttl: i64,
-        kind: u8,
-        age_ms: u64,
-        value: Bytes,
-    },
-    Inval {
-        db: i64,
-        key: Bytes,
-        version: u64,
-    },
-    Gone {
-        db: i64,
-        key: Bytes,
-        version: u64,
-        sync: bool,
-    },
-    Flush {
-        db: i64,
-    },
+    Put { db: i64, key: Bytes, version: u64, pttl: i64, kind: u8, age_ms: u64, value: Bytes },
+    Inval { db: i64, key: Bytes, version: u64 },
+    Gone { db: i64, key: Bytes, version: u64, sync: bool },
+    Flush { db: i64 },
 }
 
 /// What became of an event.
@@ -75,13 +56,7 @@ enum Applied {
 impl<'a> Follower<'a> {
     pub(super) fn new(shard: &'a Shard, cache: &'a Cache, epoch: u16) -> Self {
         let section = cache.section();
-        Self {
-            shard,
-            cache,
-            epoch,
-            applied: section.applied_seq(),
-            relay: section.agent_line(),
-        }
+        Self { shard, cache, epoch, applied: section.applied_seq(), relay: section.agent_line() }
     }
 
     /// Whether this process still has the role, in a section that is still in use.
@@ -95,10 +70,9 @@ impl<'a> Follower<'a> {
         let mut connection = Connection::default();
         match self.follow_on(&mut connection).await {
             Ok(()) => Ended::Superseded,
-            Err(error) => Ended::Broken {
-                reason: error.to_string(),
-                renewed: connection.renewed_from_ms.is_some(),
-            },
+            Err(error) => {
+                Ended::Broken { reason: error.to_string(), renewed: connection.renewed_from_ms.is_some() }
+            }
         }
     }
 
@@ -146,17 +120,11 @@ impl<'a> Follower<'a> {
     /// from there.
     async fn connect(&mut self, connection: &mut Connection) -> Result<Wire, LinkError> {
         let hello = vec![vec![b"HELLO".to_vec(), b"3".to_vec()]];
-        let (mut wire, _) = Wire::connect(&LinkConfig {
-            hello,
-            ..self.shard.link_config.clone()
-        })
-        .await?;
+        let (mut wire, _) = Wire::connect(&LinkConfig { hello, ..self.shard.link_config.clone() }).await?;
         let (from, relay) = ((self.applied + 1).to_string(), self.relay.to_string());
         wire.send_command(&[b"GS.STREAM", from.as_bytes(), relay.as_bytes()]);
         let limit = self.shard.link_config.connect_timeout;
-        let reply = tokio::time::timeout(limit, wire.next())
-            .await
-            .map_err(|_| LinkError::Timeout)??;
+        let reply = tokio::time::timeout(limit, wire.next()).await.map_err(|_| LinkError::Timeout)??;
         if let Reply::Error(text) = reply {
             return Err(LinkError::Protocol(text));
         }
@@ -164,12 +132,9 @@ impl<'a> Follower<'a> {
         let [relay, next_seq, continues, lease_ms] = parts else {
             return Err(bad("GS.STREAM"));
         };
-        let (Some(relay), Some(next_seq), Some(continues), Some(lease_ms)) = (
-            as_version(relay),
-            next_seq.as_u64(),
-            continues.as_int(),
-            lease_ms.as_u64(),
-        ) else {
+        let (Some(relay), Some(next_seq), Some(continues), Some(lease_ms)) =
+            (as_version(relay), next_seq.as_u64(), continues.as_int(), lease_ms.as_u64())
+        else {
             return Err(bad("GS.STREAM"));
         };
         connection.lease_ms = lease_ms.min(self.shard.lease.as_millis() as u64);
@@ -203,10 +168,7 @@ impl<'a> Follower<'a> {
             return Err(bad("GS.RENEW"));
         };
         if seq != self.applied {
-            return Err(LinkError::Protocol(format!(
-                "the stream is at {seq}, {} was applied",
-                self.applied
-            )));
+            return Err(LinkError::Protocol(format!("the stream is at {seq}, {} was applied", self.applied)));
         }
         connection.renewed_from_ms = Some(sent_ms);
         let until_ms =
@@ -223,10 +185,7 @@ impl<'a> Follower<'a> {
         }
         if seq != self.applied + 1 {
             // Nothing is lost: the next connection asks for what is missing, or flushes.
-            return Err(LinkError::Protocol(format!(
-                "event {seq} came after {}",
-                self.applied
-            )));
+            return Err(LinkError::Protocol(format!("event {seq} came after {}", self.applied)));
         }
         let applied = self.apply(connection, &event);
         if !matches!(applied, Applied::Superseded) {
@@ -240,15 +199,7 @@ impl<'a> Follower<'a> {
     fn apply(&self, connection: &Connection, event: &Event) -> Applied {
         let section = self.cache.section();
         match event {
-            Event::Put {
-                db,
-                key,
-                version,
-                pttl,
-                kind,
-                age_ms,
-                value,
-            } if *db == i64::from(DB) => {
+            Event::Put { db, key, version, pttl, kind, age_ms, value } if *db == i64::from(DB) => {
                 let id = section.key_id(DB, key);
                 // The ticket before the look at the epoch: if this process is stopped in between and another becomes
                 // the agent, what that one kills moves the fence, and this put is refused.
@@ -278,12 +229,7 @@ impl<'a> Follower<'a> {
             Event::Inval { db, key, version } if *db == i64::from(DB) => {
                 section.invalidate(&section.key_id(DB, key), key, Some(*version));
             }
-            Event::Gone {
-                db,
-                key,
-                version,
-                sync,
-            } => {
+            Event::Gone { db, key, version, sync } => {
                 if *db == i64::from(DB) {
                     section.invalidate(&section.key_id(DB, key), key, Some(version.saturating_add(1)));
                 }
@@ -328,12 +274,7 @@ fn read_event(parts: Vec<Reply>) -> Option<Option<(u64, Event)>> {
     let version = as_version(&parts.next()?)?;
     let event = match name {
         b"gs.inval" => Event::Inval { db, key, version },
-        b"gs.gone" => Event::Gone {
-            db,
-            key,
-            version,
-            sync: parts.next()?.as_int()? != 0,
-        },
+        b"gs.gone" => Event::Gone { db, key, version, sync: parts.next()?.as_int()? != 0 },
         _ => Event::Put {
             db,
             key,

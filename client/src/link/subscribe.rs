@@ -37,16 +37,10 @@ impl Subscription {
     pub fn new<T: AsRef<[u8]>>(mut config: LinkConfig, topics: &[T]) -> Self {
         for topic in topics {
             // One command per topic: each then has exactly one confirmation, as the hello wants it.
-            config
-                .hello
-                .push(vec![b"SUBSCRIBE".to_vec(), topic.as_ref().to_vec()]);
+            config.hello.push(vec![b"SUBSCRIBE".to_vec(), topic.as_ref().to_vec()]);
         }
         let pause = config.reconnect_min;
-        Self {
-            config,
-            wire: None,
-            pause,
-        }
+        Self { config, wire: None, pause }
     }
 
     /// Connects if it is not connected; when it returns, messages published from then on will be seen.
@@ -144,8 +138,5 @@ fn message(reply: Reply) -> Option<Message> {
     if parts.next()?.as_bytes()? != b"message" {
         return None;
     }
-    Some(Message {
-        topic: parts.next()?.into_bulk()?,
-        payload: parts.next()?.into_bulk()?,
-    })
+    Some(Message { topic: parts.next()?.into_bulk()?, payload: parts.next()?.into_bulk()? })
 }

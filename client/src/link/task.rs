@@ -113,12 +113,7 @@ struct Carrier<'a> {
 
 impl<'a> Carrier<'a> {
     fn new(wire: Box<Wire>, shared: &'a Shared) -> Self {
-        Self {
-            wire,
-            waiting: VecDeque::new(),
-            silent_checks: 0,
-            shared,
-        }
+        Self { wire, waiting: VecDeque::new(), silent_checks: 0, shared }
     }
 
     async fn carry(mut self, first: Vec<Call>, inbox: &mut mpsc::UnboundedReceiver<ToTask>) -> Ended {
@@ -240,9 +235,7 @@ fn note(shared: &Shared, error: &LinkError) {
 fn set_state(shared: &Shared, state: u8) {
     let _ = shared
         .state
-        .fetch_update(Ordering::AcqRel, Ordering::Acquire, |old| {
-            (old != CLOSED).then_some(state)
-        });
+        .fetch_update(Ordering::AcqRel, Ordering::Acquire, |old| (old != CLOSED).then_some(state));
 }
 
 /// Between half and all of the pause, so that the peers of a restarted node do not all come at once.

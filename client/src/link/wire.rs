@@ -42,18 +42,13 @@ impl Wire {
     }
 
     async fn connect_unbounded(config: &LinkConfig) -> Result<(Wire, Vec<Reply>), LinkError> {
-        let tcp = TcpStream::connect(&config.addr)
-            .await
-            .map_err(|e| protocol("connecting", &e))?;
+        let tcp = TcpStream::connect(&config.addr).await.map_err(|e| protocol("connecting", &e))?;
         // Calls are small and each is waited for: Nagle's algorithm would hold them back.
         tcp.set_nodelay(true).map_err(|e| protocol("connecting", &e))?;
         let stream: Box<dyn Stream> = match &config.tls {
             None => Box::new(tcp),
             Some(tls) => {
-                let name = config
-                    .server_name
-                    .clone()
-                    .unwrap_or_else(|| host(&config.addr).to_owned());
+                let name = config.server_name.clone().unwrap_or_else(|| host(&config.addr).to_owned());
                 let name = ServerName::try_from(name)
                     .map_err(|_| LinkError::Protocol(format!("{} has no name TLS can check", config.addr)))?;
                 let tls = TlsConnector::from(tls.clone()).connect(name, tcp).await;
@@ -124,10 +119,7 @@ impl Wire {
         if self.input.is_empty() {
             return Ok(None);
         }
-        let found = self
-            .guard
-            .advance(&self.input)
-            .map_err(|e| LinkError::Protocol(e.to_string()))?;
+        let found = self.guard.advance(&self.input).map_err(|e| LinkError::Protocol(e.to_string()))?;
         let Some(len) = found else { return Ok(None) };
         let reply = decode_reply(&self.input[..len]).map_err(|e| LinkError::Protocol(e.to_string()))?;
         self.input.advance(len);
@@ -193,9 +185,7 @@ fn protocol(doing: &str, error: &io::Error) -> LinkError {
 /// The host of `HOST:PORT`, without an IPv6 address's brackets.
 fn host(addr: &str) -> &str {
     let host = addr.rsplit_once(':').map_or(addr, |(host, _)| host);
-    host.strip_prefix('[')
-        .and_then(|h| h.strip_suffix(']'))
-        .unwrap_or(host)
+    host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host)
 }
 
 #[cfg(test)]

@@ -82,9 +82,7 @@ impl LruConfig {
 
 /// FNV-1a: short, and the same in every version of the library.
 fn fingerprint(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| {
-        (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 /// What a lookup does while the relay cannot be reached and the lease has lapsed.
@@ -167,9 +165,7 @@ impl From<&ClientConfig> for RelayConfig {
             heartbeat: Duration::from_millis(conf.heartbeat_ms),
             partition: match conf.partition {
                 gs_conf::Partition::Closed => PartitionPolicy::Closed,
-                gs_conf::Partition::Stale => PartitionPolicy::Stale {
-                    for_ms: conf.stale_ms,
-                },
+                gs_conf::Partition::Stale => PartitionPolicy::Stale { for_ms: conf.stale_ms },
             },
             partition_by_prefix: Vec::new(),
         }
@@ -192,13 +188,8 @@ impl std::fmt::Debug for RelayConfig {
 impl RelayConfig {
     /// The policy for a key.
     pub(super) fn partition_of(&self, key: &[u8]) -> PartitionPolicy {
-        let fitting = self
-            .partition_by_prefix
-            .iter()
-            .filter(|(prefix, _)| key.starts_with(prefix));
-        fitting
-            .max_by_key(|(prefix, _)| prefix.len())
-            .map_or(self.partition, |(_, policy)| *policy)
+        let fitting = self.partition_by_prefix.iter().filter(|(prefix, _)| key.starts_with(prefix));
+        fitting.max_by_key(|(prefix, _)| prefix.len()).map_or(self.partition, |(_, policy)| *policy)
     }
 
     /// A link's configuration for each relay; reads the TLS files.
@@ -208,11 +199,7 @@ impl RelayConfig {
         }
         let tls = match &self.tls {
             None => None,
-            Some(files) => Some(tls::client_config(
-                &files.ca,
-                files.cert.as_deref(),
-                files.key.as_deref(),
-            )?),
+            Some(files) => Some(tls::client_config(&files.ca, files.cert.as_deref(), files.key.as_deref())?),
         };
         let link = |addr: &String| LinkConfig {
             tls: tls.clone(),
@@ -235,10 +222,7 @@ mod tests {
         let stale = PartitionPolicy::Stale { for_ms: 5 };
         let config = RelayConfig {
             partition: stale,
-            partition_by_prefix: vec![
-                (b"s".to_vec(), stale),
-                (b"sess:".to_vec(), PartitionPolicy::Closed),
-            ],
+            partition_by_prefix: vec![(b"s".to_vec(), stale), (b"sess:".to_vec(), PartitionPolicy::Closed)],
             ..RelayConfig::default()
         };
         assert_eq!(config.partition_of(b"sess:1"), PartitionPolicy::Closed);

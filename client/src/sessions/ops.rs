@@ -27,12 +27,7 @@ impl Inner {
             Local::Hit(meta) if meta.kind == KIND_HASHED => return Err(SessionError::Hashed),
             Local::Hit(meta) => {
                 self.count_hit();
-                return Ok(Some(Session::of_record(
-                    &meta,
-                    value,
-                    cache.now_ms(),
-                    Source::Local,
-                )));
+                return Ok(Some(Session::of_record(&meta, value, cache.now_ms(), Source::Local)));
             }
             Local::Miss(ticket) => {
                 shard.counters.misses.fetch_add(1, Ordering::Relaxed);
@@ -172,24 +167,18 @@ impl Inner {
         let reply = if everywhere {
             // The relay may have to wait for the leases of machines that it cannot reach.
             let limit = shard.link_config.call_timeout + 2 * shard.lease;
-            shard
-                .link
-                .call_within(&[b"GS.DEL", key, b"SYNC", b"WITHVERSION"], limit)
-                .await?
+            shard.link.call_within(&[b"GS.DEL", key, b"SYNC", b"WITHVERSION"], limit).await?
         } else {
             shard.link.call(&[b"GS.DEL", key, b"WITHVERSION"]).await?
         };
         let reply = refusal(reply)?;
         let parts = reply.as_array().ok_or(BAD)?;
-        let (Some(count), Some(version)) = (
-            parts.first().and_then(Reply::as_u64),
-            parts.get(1).and_then(as_version),
-        ) else {
+        let (Some(count), Some(version)) =
+            (parts.first().and_then(Reply::as_u64), parts.get(1).and_then(as_version))
+        else {
             return Err(BAD);
         };
-        cache
-            .section()
-            .invalidate(&id, key, Some(version.saturating_add(1)));
+        cache.section().invalidate(&id, key, Some(version.saturating_add(1)));
         if version > 0 {
             shard.mark(cache, id, key, version);
         }
@@ -202,18 +191,13 @@ impl Inner {
         let sent_ms = cache.now_ms();
         let px = millis(ttl).to_string();
         let reply = refusal(shard.link.call(&[b"GS.TOUCH", key, b"PX", px.as_bytes()]).await?)?;
-        let touched = reply
-            .as_int()
-            .ok_or(SessionError::Protocol { command: "GS.TOUCH" })?
-            > 0;
+        let touched = reply.as_int().ok_or(SessionError::Protocol { command: "GS.TOUCH" })? > 0;
         let section = cache.section();
         let id = section.key_id(DB, key);
         let later_ms = sent_ms.saturating_add(millis(ttl));
         // Only ever later, as at the relay: a copy without a deadline, or with a longer one, stays as it is.
         if touched
-            && section
-                .peek(&id, key, sent_ms)
-                .is_some_and(|m| m.deadline_ms != 0 && m.deadline_ms < later_ms)
+            && section.peek(&id, key, sent_ms).is_some_and(|m| m.deadline_ms != 0 && m.deadline_ms < later_ms)
         {
             section.set_deadline(&id, key, later_ms, sent_ms);
         }
@@ -233,9 +217,7 @@ impl Inner {
             args.extend([b"PX".as_slice(), px.as_bytes()]);
         }
         let reply = refusal(shard.link.call(&args).await?)?;
-        let version = as_version(&reply).ok_or(SessionError::Protocol {
-            command: "GS.HASHSET",
-        })?;
+        let version = as_version(&reply).ok_or(SessionError::Protocol { command: "GS.HASHSET" })?;
         // The salt is the relay's, so there is nothing to keep here yet; what is older must stay away all the same.
         shard.mark(cache, id, key, version.saturating_sub(1));
         Ok(version)
@@ -253,19 +235,11 @@ impl Inner {
             return Ok(Some(hashed::verify(&sealed, value)));
         }
         shard.counters.asked.fetch_add(1, Ordering::Relaxed);
-        let reply = refusal(
-            shard
-                .link
-                .call(&[b"GS.CHECKHASH", key, value])
-                .await
-                .map_err(read_error)?,
-        )?;
+        let reply = refusal(shard.link.call(&[b"GS.CHECKHASH", key, value]).await.map_err(read_error)?)?;
         if reply.is_null() {
             return Ok(None);
         }
-        let same = reply.as_int().ok_or(SessionError::Protocol {
-            command: "GS.CHECKHASH",
-        })?;
+        let same = reply.as_int().ok_or(SessionError::Protocol { command: "GS.CHECKHASH" })?;
         Ok(Some(same != 0))
     }
 
@@ -281,15 +255,10 @@ impl Inner {
 
 /// A read is never "maybe done".
 fn read_error(error: LinkError) -> SessionError {
-    SessionError::Unavailable {
-        reason: error.to_string(),
-        maybe_done: false,
-    }
+    SessionError::Unavailable { reason: error.to_string(), maybe_done: false }
 }
 
 /// Milliseconds of a time to live; at least one, since 0 is none.
 fn millis(ttl: Duration) -> u64 {
-    u64::try_from(ttl.as_millis())
-        .unwrap_or(i64::MAX as u64)
-        .clamp(1, i64::MAX as u64)
+    u64::try_from(ttl.as_millis()).unwrap_or(i64::MAX as u64).clamp(1, i64::MAX as u64)
 }

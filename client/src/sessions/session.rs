@@ -34,12 +34,7 @@ pub struct Session {
 impl Session {
     pub(super) fn of_record(meta: &Meta, value: Vec<u8>, now_ms: u64, source: Source) -> Session {
         let remaining_ms = (meta.deadline_ms != 0).then(|| meta.deadline_ms.saturating_sub(now_ms));
-        Session {
-            value,
-            version: meta.version,
-            remaining_ms,
-            source,
-        }
+        Session { value, version: meta.version, remaining_ms, source }
     }
 }
 
@@ -84,13 +79,7 @@ pub(super) fn read_fetched(reply: Reply) -> Result<Option<Fetched>, SessionError
         None => return Err(BAD),
     };
     let (version, pttl) = (version.ok_or(BAD)?, pttl.ok_or(BAD)?);
-    Ok(Some(Fetched {
-        value,
-        version,
-        pttl,
-        kind,
-        age_ms,
-    }))
+    Ok(Some(Fetched { value, version, pttl, kind, age_ms }))
 }
 
 /// A version off the wire. It uses all 64 bits; as a RESP integer its upper half is negative.
@@ -144,12 +133,9 @@ mod tests {
     /// An answer that is not understood must never be taken for "no such session".
     #[test]
     fn nonsense_is_an_error_and_not_nil() {
-        for reply in [
-            Reply::Int(1),
-            bulk("x"),
-            Reply::Array(vec![]),
-            Reply::Array(vec![bulk("value"), Reply::Null]),
-        ] {
+        for reply in
+            [Reply::Int(1), bulk("x"), Reply::Array(vec![]), Reply::Array(vec![bulk("value"), Reply::Null])]
+        {
             assert!(read_fetched(reply).is_err());
         }
         assert!(read_fetched(Reply::Null).unwrap().is_none());

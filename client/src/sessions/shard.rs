@@ -74,10 +74,7 @@ impl Shard {
     ) -> Result<Shard, OpenError> {
         let cache = open_cache_when_there(lru, &link_config.addr).await?;
         Ok(Shard {
-            first: Generation {
-                cache,
-                next: OnceLock::new(),
-            },
+            first: Generation { cache, next: OnceLock::new() },
             link: Link::open(link_config.clone()),
             link_config,
             lru: lru.clone(),
@@ -107,17 +104,11 @@ impl Shard {
         if !(section.retired() || section.forked()) || count >= GENERATIONS_MAX {
             return;
         }
-        let attach = LruConfig {
-            manage_section: false,
-            ..self.lru.clone()
-        };
+        let attach = LruConfig { manage_section: false, ..self.lru.clone() };
         match open_cache(&attach, self.link.addr(), generation.cache.clock().clone()) {
             Ok(cache) => {
                 // Another task of this process may have been first; then its section is as good.
-                let _ = generation.next.set(Box::new(Generation {
-                    cache,
-                    next: OnceLock::new(),
-                }));
+                let _ = generation.next.set(Box::new(Generation { cache, next: OnceLock::new() }));
             }
             Err(error) => tracing::warn!("the section was replaced and cannot be attached: {error}"),
         }

@@ -77,10 +77,7 @@ impl Wants {
                 want.ask_at_ms = now_ms + want.pause_ms;
                 want.pause_ms = (want.pause_ms * 2).min(ASK_MS_MAX);
             }
-            Wanted {
-                key: key.clone(),
-                ask,
-            }
+            Wanted { key: key.clone(), ask }
         };
         by_key.iter_mut().map(look).collect()
     }
@@ -88,10 +85,7 @@ impl Wants {
     /// Takes the callbacks of a key that has arrived.
     pub(crate) fn take(&self, key: &[u8]) -> Vec<Callback> {
         let mut waiting = self.0.lock();
-        let taken = waiting
-            .by_key
-            .remove(key)
-            .map_or_else(Vec::new, |want| want.callbacks);
+        let taken = waiting.by_key.remove(key).map_or_else(Vec::new, |want| want.callbacks);
         waiting.callbacks -= taken.len();
         taken
     }
@@ -114,10 +108,7 @@ mod tests {
     fn questions_become_rarer_and_end() {
         let wants = Wants::default();
         assert!(wants.add(b"k", 0, ignore()));
-        let asked = (0..WANT_MS)
-            .step_by(50)
-            .filter(|now| wants.due(*now).iter().any(|w| w.ask))
-            .count();
+        let asked = (0..WANT_MS).step_by(50).filter(|now| wants.due(*now).iter().any(|w| w.ask)).count();
         assert!((200..300).contains(&asked), "asked {asked} times");
         assert!(wants.due(WANT_MS).is_empty() && wants.is_empty());
     }

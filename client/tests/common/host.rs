@@ -18,10 +18,7 @@ impl Host {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let n = NEXT.fetch_add(1, Ordering::SeqCst);
         let dir = tempfile::tempdir().unwrap();
-        Host {
-            dir,
-            name: format!("t{}-{n}", std::process::id()),
-        }
+        Host { dir, name: format!("t{}-{n}", std::process::id()) }
     }
 
     pub(crate) fn lru(&self, manage_section: bool) -> LruConfig {
@@ -36,9 +33,7 @@ impl Host {
     }
 
     pub(crate) async fn open(&self, relay: &FakeRelay) -> SessionCacheManager {
-        let sessions = SessionCacheManager::open(self.lru(true), config(relay))
-            .await
-            .unwrap();
+        let sessions = SessionCacheManager::open(self.lru(true), config(relay)).await.unwrap();
         ready(&sessions).await;
         sessions
     }
@@ -47,11 +42,7 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         // Sections outlive their processes on purpose; a test has to take its own away.
-        for entry in std::fs::read_dir(self.dir.path().join("gs"))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
+        for entry in std::fs::read_dir(self.dir.path().join("gs")).into_iter().flatten().flatten() {
             if let Some(name) = entry.file_name().to_str().and_then(|n| n.strip_suffix(".cur")) {
                 let _ = gs_client::cache::Section::remove(&self.dir.path().join("gs"), name);
             }
@@ -70,8 +61,5 @@ pub(crate) fn config(relay: &FakeRelay) -> RelayConfig {
 }
 
 pub(crate) async fn ready(sessions: &SessionCacheManager) {
-    tokio::time::timeout(Duration::from_secs(10), sessions.ready())
-        .await
-        .expect("a lease in time")
-        .unwrap();
+    tokio::time::timeout(Duration::from_secs(10), sessions.ready()).await.expect("a lease in time").unwrap();
 }

@@ -57,12 +57,7 @@ impl FakeRelay {
     pub(crate) fn start() -> FakeRelay {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let relay = FakeRelay {
-            state: Arc::new(Mutex::new(State {
-                first: 1,
-                uuid: 7,
-                version: 1000,
-                ..State::default()
-            })),
+            state: Arc::new(Mutex::new(State { first: 1, uuid: 7, version: 1000, ..State::default() })),
             addr: listener.local_addr().unwrap(),
             refuse: Arc::default(),
             silent: Arc::default(),
@@ -76,12 +71,7 @@ impl FakeRelay {
                 if accepting.refuse.load(Ordering::SeqCst) {
                     continue;
                 }
-                accepting
-                    .state
-                    .lock()
-                    .unwrap()
-                    .sockets
-                    .push(socket.try_clone().unwrap());
+                accepting.state.lock().unwrap().sockets.push(socket.try_clone().unwrap());
                 let relay = accepting.clone();
                 std::thread::spawn(move || Connection::new(relay, socket).serve());
             }
@@ -150,11 +140,7 @@ impl FakeRelay {
     }
 
     pub(crate) fn publish(&self, topic: &[u8], payload: &[u8]) {
-        self.state
-            .lock()
-            .unwrap()
-            .published
-            .push((topic.to_vec(), payload.to_vec()));
+        self.state.lock().unwrap().published.push((topic.to_vec(), payload.to_vec()));
     }
 }
 
@@ -178,15 +164,7 @@ impl State {
             bulk(&mut out, value);
             out
         });
-        self.store.insert(
-            key.to_vec(),
-            Stored {
-                version,
-                value: value.to_vec(),
-                pttl,
-                kind,
-            },
-        );
+        self.store.insert(key.to_vec(), Stored { version, value: value.to_vec(), pttl, kind });
         version
     }
 
@@ -218,13 +196,7 @@ impl Connection {
         socket.set_read_timeout(Some(Duration::from_millis(2))).unwrap();
         socket.set_nodelay(true).unwrap();
         let published = relay.state.lock().unwrap().published.len();
-        Self {
-            relay,
-            socket,
-            next_event: None,
-            topics: Vec::new(),
-            published,
-        }
+        Self { relay, socket, next_event: None, topics: Vec::new(), published }
     }
 
     fn serve(mut self) {
@@ -288,9 +260,7 @@ impl Connection {
     fn answer(&mut self, args: &[Vec<u8>], out: &mut Vec<u8>) {
         let mut state = self.relay.state.lock().unwrap();
         let option = |name: &str| {
-            let at = args
-                .iter()
-                .position(|a| a.eq_ignore_ascii_case(name.as_bytes()))?;
+            let at = args.iter().position(|a| a.eq_ignore_ascii_case(name.as_bytes()))?;
             std::str::from_utf8(args.get(at + 1)?).ok()?.parse::<i64>().ok()
         };
         let name = String::from_utf8_lossy(&args[0]).to_uppercase();
@@ -308,11 +278,7 @@ impl Connection {
                     _ => bulk(out, &stored.value),
                 }
                 let (version, pttl, kind) = (stored.version, stored.pttl, stored.kind);
-                for (field, n) in [
-                    ("version", version as i64),
-                    ("pttl", pttl),
-                    ("kind", i64::from(kind)),
-                ] {
+                for (field, n) in [("version", version as i64), ("pttl", pttl), ("kind", i64::from(kind))] {
                     out.extend(format!("${}\r\n{field}\r\n:{n}\r\n", field.len()).into_bytes());
                 }
                 out.extend_from_slice(b"$4\r\ntier\r\n$5\r\nrelay\r\n$4\r\nnode\r\n$1\r\nr\r\n");
@@ -348,11 +314,7 @@ impl Connection {
             }
             "GS.TOUCH" => {
                 let pttl = option("PX").unwrap();
-                let touched = state
-                    .store
-                    .get_mut(&args[1])
-                    .map(|stored| stored.pttl = pttl)
-                    .is_some();
+                let touched = state.store.get_mut(&args[1]).map(|stored| stored.pttl = pttl).is_some();
                 out.extend(format!(":{}\r\n", u8::from(touched)).into_bytes());
             }
             "GS.STREAM" => {
@@ -363,11 +325,8 @@ impl Connection {
                 self.next_event = Some(if goes_on { from } else { state.last() + 1 });
                 let (uuid, next) = (state.uuid, state.last() + 1);
                 out.extend(
-                    format!(
-                        "*4\r\n:{uuid}\r\n:{next}\r\n:{}\r\n:{LEASE_MS}\r\n",
-                        u8::from(goes_on)
-                    )
-                    .into_bytes(),
+                    format!("*4\r\n:{uuid}\r\n:{next}\r\n:{}\r\n:{LEASE_MS}\r\n", u8::from(goes_on))
+                        .into_bytes(),
                 );
             }
             "GS.RENEW" => out.extend(format!(":{}\r\n", state.last()).into_bytes()),

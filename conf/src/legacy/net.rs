@@ -15,24 +15,16 @@ pub(super) fn listen(net: &Value, out: &mut Out) {
         None => {}
         Some("localhost") => out.set("bind", "127.0.0.1"),
         Some(address) if address.is_empty() || address.contains(char::is_whitespace) => {
-            out.note(format!(
-                "address: {address:?} is no address: listening on 127.0.0.1"
-            ));
+            out.note(format!("address: {address:?} is no address: listening on 127.0.0.1"));
         }
         Some(address) => out.set("bind", address),
     }
-    let Some(tls) = net
-        .get("tls")
-        .filter(|tls| tls.as_object().is_some_and(|fields| !fields.is_empty()))
+    let Some(tls) = net.get("tls").filter(|tls| tls.as_object().is_some_and(|fields| !fields.is_empty()))
     else {
         return;
     };
     // The ancestors' one port spoke TLS where keys were given; so does ours, and no plain one is opened.
-    let default = if truth(net.get("half_edge")) == Some(true) {
-        7880
-    } else {
-        7878
-    };
+    let default = if truth(net.get("half_edge")) == Some(true) { 7880 } else { 7878 };
     out.set("tls.port", number(net, "port").unwrap_or(default));
     for (field, key) in [("server_cert", "tls.cert"), ("server_key", "tls.key")] {
         if let Some(file) = text(tls, field) {
@@ -59,19 +51,14 @@ pub(super) fn listen_tls_of_relief(net: &Value, role: Role, out: &mut Out) {
         }
         return;
     };
-    out.set(
-        "tls.port",
-        if role == Role::ReliefExpansion { 7881 } else { 7882 },
-    );
+    out.set("tls.port", if role == Role::ReliefExpansion { 7881 } else { 7882 });
     out.set("tls.cert", cert);
     out.set("tls.key", key);
 }
 
 /// TLS of links: the other side's certificate is what is trusted.
 pub(super) fn dial_tls(net: &Value, out: &mut Out) {
-    let Some(tls) = net
-        .get("tls")
-        .filter(|tls| tls.as_object().is_some_and(|fields| !fields.is_empty()))
+    let Some(tls) = net.get("tls").filter(|tls| tls.as_object().is_some_and(|fields| !fields.is_empty()))
     else {
         return;
     };
@@ -117,10 +104,7 @@ pub(super) fn child(top: &Value, directory: Option<&Path>, out: &mut Out) {
     out.set("sibling_mode", "child");
     let named = || {
         let at_paths = top.get("path_types").and_then(Value::as_object);
-        let below = at_paths
-            .into_iter()
-            .flat_map(|paths| paths.values())
-            .find_map(|path| path.get("relay"));
+        let below = at_paths.into_iter().flat_map(|paths| paths.values()).find_map(|path| path.get("relay"));
         let process = below.or_else(|| top.get("relay"))?.get("proc_name")?;
         process.as_array()?.last()?.as_str()
     };

@@ -24,9 +24,7 @@ impl Out {
     pub(super) fn set_within(&mut self, field: &str, key: &str, value: u64, min: u64, max: u64) {
         let within = value.clamp(min, max);
         if within != value {
-            self.note(format!(
-                "{field}: {value} is beyond what {key} takes: {within} it is"
-            ));
+            self.note(format!("{field}: {value} is beyond what {key} takes: {within} it is"));
         }
         self.set(key, within);
     }
@@ -41,12 +39,9 @@ pub(super) fn number(part: &Value, field: &str) -> Option<u64> {
     match part.get(field)? {
         Value::String(text) => text.trim().parse().ok(),
         // The parser may hold a whole number as a float.
-        other => other.as_u64().or_else(|| {
-            other
-                .as_f64()
-                .filter(|f| *f >= 0.0 && f.fract() == 0.0)
-                .map(|f| f as u64)
-        }),
+        other => other
+            .as_u64()
+            .or_else(|| other.as_f64().filter(|f| *f >= 0.0 && f.fract() == 0.0).map(|f| f as u64)),
     }
 }
 

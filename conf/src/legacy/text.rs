@@ -103,11 +103,7 @@ fn cut(text: &str) -> Result<(String, Vec<String>), String> {
             _ => {}
         }
     }
-    let notes = if around {
-        vec!["text around the object was skipped".to_owned()]
-    } else {
-        Vec::new()
-    };
+    let notes = if around { vec!["text around the object was skipped".to_owned()] } else { Vec::new() };
     match (start, end) {
         (Some(start), Some(end)) => Ok((text[start..end].to_owned(), notes)),
         (Some(_), None) => Err("the object is not closed: a } is missing".to_owned()),
@@ -117,10 +113,8 @@ fn cut(text: &str) -> Result<(String, Vec<String>), String> {
 
 /// Replaces `true|false` outside texts and comments by `true`.
 fn choose(object: &str) -> (String, bool) {
-    let code: Vec<(usize, char)> = places(object)
-        .filter(|(_, _, place)| *place == Place::Code)
-        .map(|(at, c, _)| (at, c))
-        .collect();
+    let code: Vec<(usize, char)> =
+        places(object).filter(|(_, _, place)| *place == Place::Code).map(|(at, c, _)| (at, c)).collect();
     let mut out = object.to_owned();
     let mut chosen = false;
     // From the back, so that earlier places stay where they are.

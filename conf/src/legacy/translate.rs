@@ -12,24 +12,14 @@ use crate::load::is_path_name;
 use crate::words::Role;
 
 /// Tables that hold fields and are none themselves.
-const GROUPS: &[&str] = &[
-    "cache",
-    "lru",
-    "message_relay",
-    "my_messages",
-    "relay",
-    "tls",
-    "eviction_schedule",
-];
+const GROUPS: &[&str] =
+    &["cache", "lru", "message_relay", "my_messages", "relay", "tls", "eviction_schedule"];
 
 /// What a record carries beside its value: the header, and room for the key.
 const RECORD_EXTRA: u64 = 128;
 
 pub(super) fn node(top: &Value, notes: Vec<String>, directory: Option<&Path>) -> Translated {
-    let mut out = Out {
-        pairs: Vec::new(),
-        notes,
-    };
+    let mut out = Out { pairs: Vec::new(), notes };
     let role = role(top, &mut out);
     out.set("role", role);
     let net = match role {
@@ -53,38 +43,25 @@ pub(super) fn node(top: &Value, notes: Vec<String>, directory: Option<&Path>) ->
         child(top, directory, &mut out);
     }
     unheard(top, "", "", &mut out);
-    Translated {
-        pairs: out.pairs,
-        notes: out.notes,
-    }
+    Translated { pairs: out.pairs, notes: out.notes }
 }
 
 pub(super) fn client(top: &Value, notes: Vec<String>) -> Translated {
-    let mut out = Out {
-        pairs: Vec::new(),
-        notes,
-    };
+    let mut out = Out { pairs: Vec::new(), notes };
     let lru = top.get("lru").unwrap_or(top);
-    let messages = top
-        .get("my_messages")
-        .or_else(|| top.get("message_relay"))
-        .unwrap_or(top);
+    let messages = top.get("my_messages").or_else(|| top.get("message_relay")).unwrap_or(top);
     let relays: Vec<&Value> = match messages {
         Value::Array(several) => several.iter().collect(),
         one => vec![one],
     };
-    let addresses: Vec<String> = relays
-        .iter()
-        .map(|relay| endpoint(relay, 7878, &mut out))
-        .collect();
+    let addresses: Vec<String> = relays.iter().map(|relay| endpoint(relay, 7878, &mut out)).collect();
     if !addresses.is_empty() {
         out.set("relays", addresses.join(","));
     }
     for relay in relays.iter().take(1) {
         dial_tls(relay, &mut out);
-        if let Some(path) = text(relay, "auth_path")
-            .or_else(|| text(lru, "auth_path"))
-            .and_then(|p| path_name(p, &mut out))
+        if let Some(path) =
+            text(relay, "auth_path").or_else(|| text(lru, "auth_path")).and_then(|p| path_name(p, &mut out))
         {
             out.set("auth_path", path);
         }
@@ -97,10 +74,7 @@ pub(super) fn client(top: &Value, notes: Vec<String>) -> Translated {
     }
     section(cache, "front", &mut out);
     unheard(top, "", "", &mut out);
-    Translated {
-        pairs: out.pairs,
-        notes: out.notes,
-    }
+    Translated { pairs: out.pairs, notes: out.notes }
 }
 
 /// What the process is: by the three fields, and for a relief by what it keeps.
@@ -112,15 +86,10 @@ fn role(top: &Value, out: &mut Out) -> Role {
     if says("half_edge") {
         return Role::Sibling;
     }
-    let keeps = [
-        Some(top),
-        top.get("message_relay"),
-        top.get("lru"),
-        top.get("cache"),
-    ]
-    .into_iter()
-    .flatten()
-    .find_map(|part| text(part, "age_or_replica"));
+    let keeps = [Some(top), top.get("message_relay"), top.get("lru"), top.get("cache")]
+        .into_iter()
+        .flatten()
+        .find_map(|part| text(part, "age_or_replica"));
     match keeps {
         Some("replicating") => Role::ReliefExpansion,
         Some("age-out") => Role::ReliefAging,
@@ -146,18 +115,14 @@ fn cache(top: &Value) -> Option<&Value> {
         let paths = top.get("path_types")?.as_object()?;
         paths.values().find_map(|path| path.get("cache"))
     };
-    top.get("cache")
-        .or_else(|| top.get("lru").and_then(|lru| lru.get("cache")))
-        .or_else(below_path)
+    top.get("cache").or_else(|| top.get("lru").and_then(|lru| lru.get("cache"))).or_else(below_path)
 }
 
 /// Where the section is, and how large.
 fn section(cache: Option<&Value>, plain_name: &str, out: &mut Out) {
     let Some(cache) = cache else { return };
     let token = text(cache, "token_path").map(Path::new);
-    let stem = token
-        .and_then(|path| path.file_stem())
-        .map(|stem| stem.to_string_lossy().into_owned());
+    let stem = token.and_then(|path| path.file_stem()).map(|stem| stem.to_string_lossy().into_owned());
     let seed = cache.get("seed").filter(|seed| !seed.is_null()).map(plain);
     if stem.is_some() || seed.is_some() {
         let base = stem.unwrap_or_else(|| plain_name.to_owned());
@@ -169,20 +134,13 @@ fn section(cache: Option<&Value>, plain_name: &str, out: &mut Out) {
         out.set("dir", parent.join("gs-data").to_string_lossy());
     }
     let record = number(cache, "record_size");
-    let block = record.map(|bytes| {
-        bytes
-            .saturating_add(RECORD_EXTRA)
-            .next_multiple_of(8)
-            .clamp(128, 4096)
-    });
+    let block = record.map(|bytes| bytes.saturating_add(RECORD_EXTRA).next_multiple_of(8).clamp(128, 4096));
     if let Some(block) = block {
         out.set("section.block_bytes", block);
     }
     if let Some(count) = number(cache, "el_count") {
         // A quarter more for index and touch bytes, and the fences' fixed share.
-        let record = record.map_or(256, |bytes| {
-            bytes.saturating_add(RECORD_EXTRA).max(block.unwrap_or(0))
-        });
+        let record = record.map_or(256, |bytes| bytes.saturating_add(RECORD_EXTRA).max(block.unwrap_or(0)));
         let bytes = count.saturating_mul(record).saturating_mul(5) / 4;
         let bytes = bytes.saturating_add(2 << 20);
         out.set_within("el_count", "capacity", bytes, 4 << 20, 1 << 40);
@@ -215,13 +173,7 @@ fn aging(top: &Value, cache: Option<&Value>, out: &mut Out) {
         |fields: [&str; 2]| schedule.and_then(|s| fields.iter().find_map(|field| number(s, field)));
     let year_ms = 365 * 86_400_000;
     if let Some(seconds) = in_cache("aged_out_secs") {
-        out.set_within(
-            "aged_out_secs",
-            "aging.aged_after_ms",
-            seconds.saturating_mul(1000),
-            0,
-            year_ms,
-        );
+        out.set_within("aged_out_secs", "aging.aged_after_ms", seconds.saturating_mul(1000), 0, year_ms);
     } else if let Some(shift) = scheduled(["time_sfhit", "time_shift"]).filter(|shift| *shift > 0) {
         out.set_within("time_sfhit", "aging.aged_after_ms", shift, 0, year_ms);
     }
@@ -237,27 +189,19 @@ fn aging(top: &Value, cache: Option<&Value>, out: &mut Out) {
 
 /// The path of the sessions takes every key; other path types get a prefix of their name.
 fn paths(top: &Value, net: &Value, out: &mut Out) {
-    let main = [Some(net), Some(top), top.get("lru")]
-        .into_iter()
-        .flatten()
-        .find_map(|part| text(part, "auth_path"));
+    let main =
+        [Some(net), Some(top), top.get("lru")].into_iter().flatten().find_map(|part| text(part, "auth_path"));
     let main = main.and_then(|name| path_name(name, out));
     if let Some(name) = &main {
         out.set(&format!("paths.{name}.prefix"), "");
     }
-    let others = top
-        .get("path_types")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flat_map(|paths| paths.keys());
+    let others = top.get("path_types").and_then(Value::as_object).into_iter().flat_map(|paths| paths.keys());
     for name in others {
         let Some(name) = path_name(name, out) else {
             continue;
         };
         if main.as_ref() != Some(&name) && main.is_some() {
-            out.note(format!(
-                "path_types.{name}: takes the keys that begin with {name}:"
-            ));
+            out.note(format!("path_types.{name}: takes the keys that begin with {name}:"));
             out.set(&format!("paths.{name}.prefix"), format!("{name}:"));
         }
     }
@@ -283,11 +227,7 @@ fn unheard(value: &Value, path: &str, parent: &str, out: &mut Out) {
     }
     let Some(fields) = value.as_object() else { return };
     for (name, below) in fields {
-        let here = if path.is_empty() {
-            name.clone()
-        } else {
-            format!("{path}.{name}")
-        };
+        let here = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         // Below path_types the names are the user's.
         if parent == "path_types"
             || (GROUPS.contains(&name.as_str()) && (below.is_object() || below.is_array()))
@@ -307,13 +247,7 @@ fn unheard(value: &Value, path: &str, parent: &str, out: &mut Out) {
 /// A text made fit for a file name.
 fn file_name(text: &str) -> String {
     text.chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || c == '-' || c == '_' {
-                c
-            } else {
-                '-'
-            }
-        })
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' })
         .take(48)
         .collect()
 }

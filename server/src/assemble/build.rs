@@ -38,18 +38,11 @@ pub(super) fn lock_directory(config: &Config, parts: &[Part], child: bool) -> an
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.with_context(|| format!("dir: {} cannot be made", dir.display()))?;
     let patience = if child { PATIENCE } else { LOCK_PATIENCE };
-    parts
-        .iter()
-        .map(|part| lock(&dir.join(format!("{}.lock", part.role.word())), patience))
-        .collect()
+    parts.iter().map(|part| lock(&dir.join(format!("{}.lock", part.role.word())), patience)).collect()
 }
 
 fn lock(path: &Path, patience: Duration) -> anyhow::Result<File> {
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path);
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
     let file = file.with_context(|| format!("{} cannot be opened", path.display()))?;
     let mut left = patience;
     // The kernel lets go of it however the holder ended.
@@ -68,34 +61,21 @@ fn lock(path: &Path, patience: Duration) -> anyhow::Result<File> {
 
 /// Builds a node. `relay` is the relay of this process, if it has one.
 pub(super) fn node(part: &Part, relay: Option<&Arc<Node>>, child: bool) -> anyhow::Result<Arc<Node>> {
-    let Part {
-        config, role, ports, ..
-    } = part;
+    let Part { config, role, ports, .. } = part;
     let clock = Clock::real();
     let links = tls::links(config)?;
     let cache = cache(config, *role, relay, &clock)
         .with_context(|| format!("the section of the {} cannot be had", role.word()))?;
     cache.set_pressure(config.params().pressure());
-    let peer = if *role == NodeRole::Sibling {
-        &config.relay
-    } else {
-        &config.sibling
-    };
+    let peer = if *role == NodeRole::Sibling { &config.relay } else { &config.sibling };
     let announced = ports.announced(config, peer);
     let name = match config.name.as_str() {
         "" => format!("{}@{announced}", role.word()),
         name => name.to_owned(),
     };
     let random = random().context("/dev/urandom")?;
-    let part = role_part(
-        config,
-        *role,
-        links.clone(),
-        &clock,
-        &announced,
-        ports.links_use_tls(config),
-        &random,
-    )?;
+    let part =
+        role_part(config, *role, links.clone(), &clock, &announced, ports.links_use_tls(config), &random)?;
     if child {
         tracing::debug!(relay = %config.relay, "this sibling was started by its relay");
     }
@@ -160,19 +140,8 @@ fn role_part(
             RolePart::Sibling(Box::new(sibling))
         }
         NodeRole::Expansion | NodeRole::Aging => {
-            let tier = if role == NodeRole::Aging {
-                Tier::Aging
-            } else {
-                Tier::Expansion
-            };
-            let relief = Relief::new(
-                tier,
-                config.sibling.clone(),
-                announced.to_owned(),
-                tls,
-                links,
-                params,
-            );
+            let tier = if role == NodeRole::Aging { Tier::Aging } else { Tier::Expansion };
+            let relief = Relief::new(tier, config.sibling.clone(), announced.to_owned(), tls, links, params);
             RolePart::Relief(Box::new(relief))
         }
     })
@@ -181,12 +150,8 @@ fn role_part(
 fn cache(config: &Config, role: NodeRole, relay: Option<&Arc<Node>>, clock: &Clock) -> anyhow::Result<Cache> {
     let policy: Policy = match role {
         NodeRole::Relay | NodeRole::Sibling => Arc::new(Recency::default()),
-        NodeRole::Expansion => Arc::new(Fifo {
-            older_than_ms: config.aging.aged_after_ms,
-        }),
-        NodeRole::Aging => Arc::new(LeastLife {
-            remaining_up_to_ms: 0,
-        }),
+        NodeRole::Expansion => Arc::new(Fifo { older_than_ms: config.aging.aged_after_ms }),
+        NodeRole::Aging => Arc::new(LeastLife { remaining_up_to_ms: 0 }),
     };
     let (dir, name) = (Path::new(&config.dir), config.section_name());
     if role == NodeRole::Sibling {
@@ -205,11 +170,7 @@ fn cache(config: &Config, role: NodeRole, relay: Option<&Arc<Node>>, clock: &Clo
     };
     let (cache, origin) = Cache::open(dir, name, &asked, config.section.backing, clock.clone(), policy)?;
     let stats = cache.section().stats();
-    let how = if origin == Origin::Adopted {
-        "adopted"
-    } else {
-        "made"
-    };
+    let how = if origin == Origin::Adopted { "adopted" } else { "made" };
     tracing::info!(
         role = role.word(),
         section = name,
@@ -266,9 +227,7 @@ fn paths(config: &Config) -> Paths {
         prefix: path.prefix.clone().into_bytes(),
         gone_for: (path.destroy == Destroy::Wins).then(|| Duration::from_millis(path.gone_for_ms)),
         copies: path.copies,
-        external_wait: path
-            .external
-            .then(|| Duration::from_millis(path.external_wait_ms)),
+        external_wait: path.external.then(|| Duration::from_millis(path.external_wait_ms)),
     };
     Paths::new(config.paths.iter().map(path).collect())
 }

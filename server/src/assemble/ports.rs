@@ -37,13 +37,7 @@ impl Ports {
         };
         let clear = part.plain_port().map(|port| open("port", port)).transpose()?;
         let tls = part.tls_port().map(|port| open("tls.port", port)).transpose()?;
-        let mut ports = Ports {
-            clear,
-            tls,
-            http_addr: None,
-            http: None,
-            threads,
-        };
+        let mut ports = Ports { clear, tls, http_addr: None, http: None, threads };
         if let Some(port) = part.http().filter(|_| http) {
             let (addr, mut sockets) = match bind(&part.bind, port, 1) {
                 // A port that nobody chose must not keep a sibling from running.
@@ -62,9 +56,7 @@ impl Ports {
     /// One line per listener.
     pub(super) fn announce(&self, role: NodeRole) {
         let resp = [("resp", self.clear.as_ref()), ("resp-tls", self.tls.as_ref())];
-        let resp = resp
-            .into_iter()
-            .filter_map(|(proto, bound)| Some((proto, bound?.addr)));
+        let resp = resp.into_iter().filter_map(|(proto, bound)| Some((proto, bound?.addr)));
         for (proto, addr) in resp.chain(self.http_addr.map(|addr| ("http", addr))) {
             say(&format!("listening {} {proto} {addr}", role.word()));
         }
@@ -72,19 +64,12 @@ impl Ports {
 
     /// The port of clear RESP, else of TLS.
     pub(super) fn port(&self) -> u16 {
-        self.clear
-            .as_ref()
-            .or(self.tls.as_ref())
-            .map_or(0, |bound| bound.addr.port())
+        self.clear.as_ref().or(self.tls.as_ref()).map_or(0, |bound| bound.addr.port())
     }
 
     fn link(&self, part: &Config) -> Option<SocketAddr> {
         let (clear, tls) = (self.clear.as_ref(), self.tls.as_ref());
-        let chosen = if part.link.tls {
-            tls.or(clear)
-        } else {
-            clear.or(tls)
-        };
+        let chosen = if part.link.tls { tls.or(clear) } else { clear.or(tls) };
         chosen.map(|bound| bound.addr)
     }
 
@@ -136,27 +121,16 @@ impl Ports {
 }
 
 fn loopback(like: &SocketAddr) -> std::net::IpAddr {
-    if like.is_ipv4() {
-        std::net::Ipv4Addr::LOCALHOST.into()
-    } else {
-        std::net::Ipv6Addr::LOCALHOST.into()
-    }
+    if like.is_ipv4() { std::net::Ipv4Addr::LOCALHOST.into() } else { std::net::Ipv6Addr::LOCALHOST.into() }
 }
 
 /// The address from which this machine reaches a peer. Nothing is sent: connecting a datagram socket only asks
 /// the routing table.
 fn address_towards(peer: &str, like: &SocketAddr) -> Option<std::net::IpAddr> {
-    let peer = peer
-        .to_socket_addrs()
-        .ok()?
-        .find(|addr| addr.is_ipv4() == like.is_ipv4())?;
+    let peer = peer.to_socket_addrs().ok()?.find(|addr| addr.is_ipv4() == like.is_ipv4())?;
     let socket = UdpSocket::bind(SocketAddr::new(like.ip(), 0)).ok()?;
     socket.connect(peer).ok()?;
-    socket
-        .local_addr()
-        .ok()
-        .map(|addr| addr.ip())
-        .filter(|ip| !ip.is_unspecified())
+    socket.local_addr().ok().map(|addr| addr.ip()).filter(|ip| !ip.is_unspecified())
 }
 
 /// Writes a line to standard output. Whoever reads it may be gone; the node serves on.

@@ -36,20 +36,11 @@ const fn row(
 /// The rows of this file.
 pub const COMMANDS: &[Command] = &[
     Command {
-        spec: Spec {
-            parent: None,
-            ..row("gs.age", -2, &[], "Aging of the sessions on this node.", "")
-        },
+        spec: Spec { parent: None, ..row("gs.age", -2, &[], "Aging of the sessions on this node.", "") },
         run: container,
     },
     Command {
-        spec: row(
-            "info",
-            2,
-            &[],
-            "How old the sessions on this node are, and how many aged out.",
-            "A map.",
-        ),
+        spec: row("info", 2, &[], "How old the sessions on this node are, and how many aged out.", "A map."),
         run: info,
     },
     Command {
@@ -90,18 +81,13 @@ fn container(_: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 
 /// The schedule of this node; a relay's is its sibling's.
 fn params(node: &Node) -> Option<&RwLock<Params>> {
-    node.sibling()
-        .map(|s| &s.params)
-        .or_else(|| node.relief().map(|r| &r.params))
+    node.sibling().map(|s| &s.params).or_else(|| node.relief().map(|r| &r.params))
 }
 
 fn each(node: &Node, f: &mut dyn FnMut(&Meta)) {
     let (mut at, now_ms) = (Some(0), node.now_ms());
     while let Some(from) = at {
-        at = node
-            .cache
-            .section()
-            .scan_buckets(from, 4_096, now_ms, &mut |meta, _| f(meta));
+        at = node.cache.section().scan_buckets(from, 4_096, now_ms, &mut |meta, _| f(meta));
     }
 }
 
@@ -134,10 +120,7 @@ fn info(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
         ("oldest_ms", oldest),
         ("mean_ms", (sum * 1_000).checked_div(objects).unwrap_or(0)),
         ("least_remaining_ms", if dying == u64::MAX { 0 } else { dying }),
-        (
-            "occupancy_pct",
-            (stats.blocks - stats.free_blocks.min(stats.blocks)) * 100 / stats.blocks.max(1),
-        ),
+        ("occupancy_pct", (stats.blocks - stats.free_blocks.min(stats.blocks)) * 100 / stats.blocks.max(1)),
     ];
     for (label, value) in figures {
         w.bulk_str(label);
@@ -163,10 +146,7 @@ fn histogram(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     let (now_ms, mut counts) = (node.now_ms(), [0u64; BOUNDS.len()]);
     each(&node, &mut |meta| {
         let age = now_ms.saturating_sub(meta.created_ms);
-        let at = BOUNDS
-            .iter()
-            .position(|(_, bound)| age < *bound)
-            .unwrap_or(BOUNDS.len() - 1);
+        let at = BOUNDS.iter().position(|(_, bound)| age < *bound).unwrap_or(BOUNDS.len() - 1);
         counts[at] += 1;
     });
     let mut w = ctx.reply();
@@ -179,21 +159,14 @@ fn histogram(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 }
 
 fn run(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let count = if args.len() > 2 {
-        wire::number(args, 2)?
-    } else {
-        1_000
-    };
+    let count = if args.len() > 2 { wire::number(args, 2)? } else { 1_000 };
     let node = ctx.node.clone();
     if let Some(relay) = node.relay() {
         let away = || Refusal::new(Code::Unavailable, "the sibling is not there; try again later");
         let link = relay.downstream().ok_or_else(away)?;
         let word = count.to_string();
         return ctx.later(async move {
-            let reply = link
-                .call(&[b"GS.AGE", b"RUN", word.as_bytes()])
-                .await
-                .map_err(|_| away())?;
+            let reply = link.call(&[b"GS.AGE", b"RUN", word.as_bytes()]).await.map_err(|_| away())?;
             Ok(Box::new(move |w: &mut Writer<'_>| wire::forward(w, &reply)) as Answer)
         });
     }
@@ -204,7 +177,7 @@ fn run(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         relief.asked.fetch_add(count, Ordering::AcqRel);
     } else {
         return Err(
-            Refusal::err("an aging node is the last stop: there is nothing below to demote to").into(),
+            Refusal::err("an aging node is the last stop: there is nothing below to demote to").into()
         );
     }
     ctx.int(count as i64)
@@ -230,11 +203,7 @@ fn policy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     };
     match args.len() {
         2 | 3 => {
-            let wanted = if args.len() == 3 {
-                Some(wire::text(args, 2)?)
-            } else {
-                None
-            };
+            let wanted = if args.len() == 3 { Some(wire::text(args, 2)?) } else { None };
             let params = params.read();
             let list: Vec<_> = params
                 .iter()
@@ -243,7 +212,7 @@ fn policy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             if list.is_empty() {
                 let names: Vec<_> = params.iter().map(|(name, _)| name).collect();
                 return Err(
-                    Refusal::err(format!("no such parameter; there are: {}", names.join(", "))).into(),
+                    Refusal::err(format!("no such parameter; there are: {}", names.join(", "))).into()
                 );
             }
             let mut w = ctx.reply();
@@ -256,10 +225,7 @@ fn policy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
         4 => {
             let (name, value) = (wire::text(args, 2)?, wire::number(args, 3)?);
-            params
-                .write()
-                .set(name, value)
-                .map_err(|e| Refusal::err(e.to_string()))?;
+            params.write().set(name, value).map_err(|e| Refusal::err(e.to_string()))?;
             ctx.ok()
         }
         _ => Err(Refusal::wrong_arity("gs.age|policy").into()),

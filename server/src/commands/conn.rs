@@ -89,11 +89,7 @@ impl Conn {
 
     /// The mailbox of this connection, made at the first subscription.
     pub fn mailbox(&mut self, bytes_max: usize) -> Mailbox {
-        self.subs
-            .mailbox
-            .get_or_insert_with(|| mailbox(bytes_max))
-            .0
-            .clone()
+        self.subs.mailbox.get_or_insert_with(|| mailbox(bytes_max)).0.clone()
     }
 
     /// True while only subscription commands are allowed: RESP2 cannot tell a message from an answer.

@@ -31,10 +31,7 @@ pub const COMMANDS: &[Command] = &[
                 .or(Flags::ALLOW_BUSY),
             roles: Roles::EVERY,
             keys: Keys::None,
-            args: &[
-                Arg::string("username").since("6.0.0").optional(),
-                Arg::string("password"),
-            ],
+            args: &[Arg::string("username").since("6.0.0").optional(), Arg::string("password")],
             complexity: "O(N) where N is the number of passwords defined for the user",
             summary: "Authenticate to the server",
             acl: Acl::FAST.or(Acl::CONNECTION),
@@ -79,12 +76,9 @@ pub const COMMANDS: &[Command] = &[
                 "arguments",
                 &[
                     Arg::integer("protover"),
-                    Arg::block(
-                        "username_password",
-                        &[Arg::string("username"), Arg::string("password")],
-                    )
-                    .token("AUTH")
-                    .optional(),
+                    Arg::block("username_password", &[Arg::string("username"), Arg::string("password")])
+                        .token("AUTH")
+                        .optional(),
                     Arg::string("clientname").token("SETNAME").optional(),
                 ],
             )
@@ -256,10 +250,7 @@ fn log_in(ctx: &mut Ctx<'_>, user: &[u8], password: &[u8]) -> Result<(), Refusal
 
 fn is_password(node: &Node, given: &[u8]) -> bool {
     // Without a password any will do, as for Redis's default user.
-    node.settings
-        .requirepass
-        .as_ref()
-        .is_none_or(|wanted| same_secret(wanted.as_bytes(), given))
+    node.settings.requirepass.as_ref().is_none_or(|wanted| same_secret(wanted.as_bytes(), given))
 }
 
 /// Compares in a time that depends on the length of `given` alone.

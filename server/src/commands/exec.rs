@@ -51,10 +51,7 @@ pub fn run(ctx: &mut Ctx<'_>, row: &'static Command, args: Args<'_>) -> Outcome 
 
 /// Commands that act on the transaction itself.
 fn is_control(row: &Command) -> bool {
-    matches!(
-        row.spec.name,
-        "multi" | "exec" | "discard" | "watch" | "unwatch" | "reset" | "quit"
-    )
+    matches!(row.spec.name, "multi" | "exec" | "discard" | "watch" | "unwatch" | "reset" | "quit")
 }
 
 fn admit(ctx: &Ctx<'_>, row: &Command, args: Args<'_>) -> Result<(), Refusal> {
@@ -99,10 +96,7 @@ fn wrong_role(role: NodeRole, row: &Command) -> Refusal {
         );
     }
     let roles = row.spec.roles.words().collect::<Vec<_>>().join(", ");
-    Refusal::err(format!(
-        "{name} is not served by a {} node; it is by: {roles}",
-        role.word()
-    ))
+    Refusal::err(format!("{name} is not served by a {} node; it is by: {roles}", role.word()))
 }
 
 fn queue(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {

@@ -186,14 +186,10 @@ impl Condition {
             }
         }
         if condition.nx && (condition.xx || condition.gt || condition.lt) {
-            return Err(Refusal::err(
-                "NX and XX, GT or LT options at the same time are not compatible",
-            ));
+            return Err(Refusal::err("NX and XX, GT or LT options at the same time are not compatible"));
         }
         if condition.gt && condition.lt {
-            return Err(Refusal::err(
-                "GT and LT options at the same time are not compatible",
-            ));
+            return Err(Refusal::err("GT and LT options at the same time are not compatible"));
         }
         Ok(condition)
     }
@@ -248,9 +244,7 @@ fn pexpireat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn persist(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (node, key, db) = (ctx.node, args.at(1), ctx.conn.db);
     let _order = node.lock_key(&ctx.conn.scope, &node.id(db, key));
-    let has = node
-        .meta(&ctx.conn.scope, db, key)?
-        .is_some_and(|meta| meta.deadline_ms != 0);
+    let has = node.meta(&ctx.conn.scope, db, key)?.is_some_and(|meta| meta.deadline_ms != 0);
     let done = has && node.set_deadline(&ctx.conn.scope, db, key, 0)?;
     ctx.int(i64::from(done))
 }

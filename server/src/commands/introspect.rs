@@ -176,9 +176,7 @@ fn show_help(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return container(ctx, args);
     };
     let name = row.spec.name.to_uppercase();
-    let mut lines = vec![format!(
-        "{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
-    )];
+    let mut lines = vec![format!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")];
     for sub in table::subcommands(row).filter(|sub| sub.spec.name != "help") {
         let mut line = sub.spec.name.to_uppercase();
         for arg in sub.spec.args {
@@ -233,9 +231,7 @@ fn docs(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         table::shown().collect()
     } else {
         let known = names.iter().filter_map(table::find_full);
-        known
-            .filter(|row| !row.spec.flags.contains(Flags::PEER))
-            .collect()
+        known.filter(|row| !row.spec.flags.contains(Flags::PEER)).collect()
     };
     let mut reply = ctx.reply();
     reply.map(rows.len());
@@ -249,9 +245,7 @@ fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut rows: Vec<&'static Command> = table::shown().collect();
     if args.len() == 5 && args.is(2, "filterby") {
         // A filter looks at subcommands too, the whole list does not: as in Redis.
-        rows = table::all()
-            .filter(|row| !row.spec.flags.contains(Flags::PEER))
-            .collect();
+        rows = table::all().filter(|row| !row.spec.flags.contains(Flags::PEER)).collect();
         let value = args.at(4);
         if args.is(3, "module") {
             rows.clear();

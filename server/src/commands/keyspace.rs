@@ -193,13 +193,7 @@ pub const COMMANDS: &[Command] = &[
 
 /// Writes a string in the connection's database. The caller holds the key's stripe.
 pub(super) fn write(ctx: &mut Ctx<'_>, key: &[u8], value: &[u8], deadline_ms: u64) -> Result<(), Stop> {
-    ctx.node.write(&Write {
-        db: ctx.conn.db,
-        key,
-        value,
-        kind: KIND_STRING,
-        deadline_ms,
-    })?;
+    ctx.node.write(&Write { db: ctx.conn.db, key, value, kind: KIND_STRING, deadline_ms })?;
     forget(ctx, key);
     Ok(())
 }
@@ -249,9 +243,7 @@ fn touch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     for key in keys {
         // A use is counted by reading; the value itself is not wanted.
         let mark = ctx.out.len();
-        let found = ctx
-            .node
-            .read(&ctx.conn.scope, ctx.conn.db, key, true, ctx.out, |_, _| ());
+        let found = ctx.node.read(&ctx.conn.scope, ctx.conn.db, key, true, ctx.out, |_, _| ());
         ctx.out.truncate(mark);
         count += i64::from(found?.is_some());
     }
@@ -265,8 +257,7 @@ pub(super) fn type_word(kind: u8) -> &'static str {
 
 fn type_of(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let found = ctx.node.meta(&ctx.conn.scope, ctx.conn.db, args.at(1))?;
-    ctx.reply()
-        .simple(found.map_or("none", |meta| type_word(meta.kind)));
+    ctx.reply().simple(found.map_or("none", |meta| type_word(meta.kind)));
     Ok(Reply::Done)
 }
 

@@ -78,10 +78,7 @@ pub struct Ctx<'a> {
 impl Ctx<'_> {
     /// Writes the answer in the connection's protocol.
     pub fn reply(&mut self) -> Writer<'_> {
-        Writer {
-            out: self.out,
-            proto: self.conn.proto,
-        }
+        Writer { out: self.out, proto: self.conn.proto }
     }
 
     /// Remembers that the answer may only leave once the journal's record is on disk.

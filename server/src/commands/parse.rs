@@ -16,9 +16,7 @@ pub fn integer_in(
     range: std::ops::RangeInclusive<i64>,
     else_say: &'static str,
 ) -> Result<i64, Refusal> {
-    parse_i64(word)
-        .filter(|n| range.contains(n))
-        .ok_or_else(|| Refusal::err(else_say))
+    parse_i64(word).filter(|n| range.contains(n)).ok_or_else(|| Refusal::err(else_say))
 }
 
 /// Bytes of a pattern at most: matching costs its length times that of every name it is held against.
@@ -27,10 +25,7 @@ const PATTERN_BYTES_MAX: usize = 1024;
 /// A pattern of bounded length.
 pub fn pattern(word: &[u8]) -> Result<&[u8], Refusal> {
     if word.len() > PATTERN_BYTES_MAX {
-        let text = format!(
-            "the pattern has {} bytes; it may have {PATTERN_BYTES_MAX}",
-            word.len()
-        );
+        let text = format!("the pattern has {} bytes; it may have {PATTERN_BYTES_MAX}", word.len());
         return Err(Refusal::err(text));
     }
     Ok(word)
@@ -66,10 +61,7 @@ impl Form {
             ("exat", Form::UnixSeconds),
             ("pxat", Form::UnixMillis),
         ];
-        FORMS
-            .iter()
-            .find(|(known, _)| word.eq_ignore_ascii_case(known.as_bytes()))
-            .map(|(_, form)| *form)
+        FORMS.iter().find(|(known, _)| word.eq_ignore_ascii_case(known.as_bytes())).map(|(_, form)| *form)
     }
 
     /// Milliseconds of `n` in this form; none beyond 64 bits.
@@ -106,10 +98,7 @@ impl When {
     /// A time above zero, as SET takes it.
     pub fn strict(node: &Node, word: &[u8], form: Form, command: &str) -> Result<When, Refusal> {
         let n = integer(word)?;
-        let ms = form
-            .millis(n)
-            .filter(|ms| *ms > 0)
-            .ok_or_else(|| Refusal::invalid_expire(command))?;
+        let ms = form.millis(n).filter(|ms| *ms > 0).ok_or_else(|| Refusal::invalid_expire(command))?;
         When::new(node, ms, form, command)
     }
 
@@ -119,11 +108,7 @@ impl When {
         }
         // Redis keeps points in time, so a distance must fit behind the present.
         let fits = ms.checked_add_unsigned(node.clock.unix_ms()).is_some();
-        if fits {
-            Ok(When::In(ms))
-        } else {
-            Err(Refusal::invalid_expire(command))
-        }
+        if fits { Ok(When::In(ms)) } else { Err(Refusal::invalid_expire(command)) }
     }
 
     /// The boot-time deadline; none for one that is past already.
@@ -131,14 +116,9 @@ impl When {
         let now_ms = node.now_ms();
         let left = match self {
             When::In(ms) => ms,
-            When::At(unix_ms) => unix_ms
-                .saturating_sub(wall_offset_ms(node))
-                .saturating_sub_unsigned(now_ms),
+            When::At(unix_ms) => unix_ms.saturating_sub(wall_offset_ms(node)).saturating_sub_unsigned(now_ms),
         };
-        u64::try_from(left)
-            .ok()
-            .filter(|left| *left > 0)
-            .map(|left| now_ms.saturating_add(left))
+        u64::try_from(left).ok().filter(|left| *left > 0).map(|left| now_ms.saturating_add(left))
     }
 }
 
@@ -223,16 +203,10 @@ mod tests {
     fn set(line: &str) -> Result<String, String> {
         let words = OwnedArgs::from_iter(line.split(' '));
         let options = Options::parse(words.as_args(), 3, OptionsOf::Set).map_err(|r| r.to_string())?;
-        let expire = options
-            .expire
-            .map(|(form, word)| format!("{form:?} {}", String::from_utf8_lossy(word)));
+        let expire = options.expire.map(|(form, word)| format!("{form:?} {}", String::from_utf8_lossy(word)));
         let flag = |set, name| if set { name } else { "" };
         let flags = flag(options.nx, "nx").to_owned() + flag(options.xx, "xx") + flag(options.get, "get");
-        Ok(format!(
-            "{flags}{}{}",
-            flag(options.keep_ttl, "keepttl"),
-            expire.unwrap_or_default()
-        ))
+        Ok(format!("{flags}{}{}", flag(options.keep_ttl, "keepttl"), expire.unwrap_or_default()))
     }
 
     /// Clients write the options in every order and case; what excludes each other must stay refused.
@@ -242,21 +216,8 @@ mod tests {
         assert_eq!(set("SET k v XX GET KEEPTTL").unwrap(), "xxgetkeepttl");
         assert_eq!(set("SET k v NX get pxat 5").unwrap(), "nxgetUnixMillis 5");
         assert_eq!(set("SET k v EX 1 EX 2").unwrap(), "Seconds 2");
-        for bad in [
-            "NX XX",
-            "EX",
-            "EX 1 PX 1",
-            "KEEPTTL EX 1",
-            "EX 1 KEEPTTL",
-            "PERSIST",
-            "FOO",
-            "EX 1 2",
-        ] {
-            assert_eq!(
-                set(&format!("SET k v {bad}")).unwrap_err(),
-                "ERR syntax error",
-                "{bad}"
-            );
+        for bad in ["NX XX", "EX", "EX 1 PX 1", "KEEPTTL EX 1", "EX 1 KEEPTTL", "PERSIST", "FOO", "EX 1 2"] {
+            assert_eq!(set(&format!("SET k v {bad}")).unwrap_err(), "ERR syntax error", "{bad}");
         }
     }
 

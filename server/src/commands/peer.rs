@@ -26,10 +26,7 @@ const fn row(
         since: "0.1.0",
         group: Group::Gs,
         arity: Arity(arity),
-        flags: Flags::PEER
-            .or(Flags::ADMIN)
-            .or(Flags::NO_MULTI)
-            .or(Flags::NOSCRIPT),
+        flags: Flags::PEER.or(Flags::ADMIN).or(Flags::NO_MULTI).or(Flags::NOSCRIPT),
         roles,
         keys: Keys::None,
         args,
@@ -250,12 +247,7 @@ fn fetch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let id = ctx.node.id(db, key);
     let mut value = Vec::new();
     for _ in 0..64 {
-        match ctx
-            .node
-            .cache
-            .section()
-            .get(&id, key, ctx.node.now_ms(), false, &mut value, |_, _| ())
-        {
+        match ctx.node.cache.section().get(&id, key, ctx.node.now_ms(), false, &mut value, |_, _| ()) {
             Lookup::Hit(meta) => {
                 let age_ms = ctx.node.now_ms().saturating_sub(meta.created_ms);
                 let pttl = ctx.node.pttl(meta.deadline_ms);
@@ -297,11 +289,7 @@ fn flush(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if ctx.node.sibling().is_some() {
         return pass(ctx, "GS.FLUSH", wire::number(args, 1)?, args.skip(2));
     }
-    let db = if args.is(1, "*") {
-        None
-    } else {
-        Some(wire::database(args, 1)?)
-    };
+    let db = if args.is(1, "*") { None } else { Some(wire::database(args, 1)?) };
     relief::flush(ctx.node, db, wire::number(args, 2)?);
     ctx.ok()
 }
@@ -310,15 +298,8 @@ fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if ctx.node.sibling().is_some() {
         return pass(ctx, "GS.KEYS", wire::number(args, 1)?, args.skip(2));
     }
-    let (cursor, count) = (
-        wire::number(args, 1)?,
-        wire::number(args, 2)?.clamp(1, 4_096) as usize,
-    );
-    let wanted = if args.is(3, "*") {
-        None
-    } else {
-        Some(wire::database(args, 3)?)
-    };
+    let (cursor, count) = (wire::number(args, 1)?, wire::number(args, 2)?.clamp(1, 4_096) as usize);
+    let wanted = if args.is(3, "*") { None } else { Some(wire::database(args, 3)?) };
     let mut found: Vec<(u8, Vec<u8>, u64, u64, i64)> = Vec::new();
     let mut next = Some(cursor);
     // Empty stretches are passed here, up to a bound, rather than by a call each.
@@ -327,22 +308,12 @@ fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             break;
         };
         let buckets = (count / 4 + 1) as u32;
-        next = ctx
-            .node
-            .cache
-            .section()
-            .scan_buckets(from, buckets, ctx.node.now_ms(), &mut |meta, key| {
-                if wanted.is_none_or(|db| db == meta.db) {
-                    let pttl = ctx.node.pttl(meta.deadline_ms);
-                    found.push((
-                        meta.db,
-                        key.to_vec(),
-                        meta.version,
-                        relief::copy_of(&meta.at),
-                        pttl,
-                    ));
-                }
-            });
+        next = ctx.node.cache.section().scan_buckets(from, buckets, ctx.node.now_ms(), &mut |meta, key| {
+            if wanted.is_none_or(|db| db == meta.db) {
+                let pttl = ctx.node.pttl(meta.deadline_ms);
+                found.push((meta.db, key.to_vec(), meta.version, relief::copy_of(&meta.at), pttl));
+            }
+        });
     }
     let mut w = ctx.reply();
     w.array(2);
@@ -387,13 +358,7 @@ fn handoff(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn dropped(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if let Some(sibling) = ctx.node.sibling() {
         let name = wire::text(args, 1)?;
-        let index = sibling
-            .placement
-            .read()
-            .peers
-            .iter()
-            .find(|p| p.name == name)
-            .map(|p| p.index);
+        let index = sibling.placement.read().peers.iter().find(|p| p.name == name).map(|p| p.index);
         let index = index.ok_or_else(|| Refusal::err("not joined"))?.to_string();
         let mut all: Vec<&[u8]> = vec![b"GS.DROPPED", index.as_bytes()];
         all.extend(args.skip(2).iter());
@@ -412,11 +377,7 @@ fn dropped(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let relay = ctx.node.owner()?;
     let index = wire::number(args, 1)? as u16;
     for item in wire::items(args, 2, wire::DROPPED_WORDS)? {
-        let (db, key, copy) = (
-            wire::database(item, 0)?,
-            wire::word(item, 1)?,
-            wire::number(item, 3)?,
-        );
+        let (db, key, copy) = (wire::database(item, 0)?, wire::word(item, 1)?, wire::number(item, 3)?);
         let id = ctx.node.id(db, key);
         let _lock = ctx.node.stripes.lock(&id);
         let was = relay.directory.remove(&id, db, index, copy);
@@ -430,15 +391,7 @@ fn dropped(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn copy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let p = ParcelRef::parse(args.skip(1))?;
     let (db, key, value) = (p.db, p.key.to_vec(), p.value.to_vec());
-    let parcel = Parcel {
-        db,
-        key,
-        version: p.version,
-        pttl: p.pttl,
-        kind: p.kind,
-        age_ms: p.age_ms,
-        value,
-    };
+    let parcel = Parcel { db, key, version: p.version, pttl: p.pttl, kind: p.kind, age_ms: p.age_ms, value };
     let node = ctx.node.clone();
     ctx.later(async move {
         let (index, copy) = sibling::copy(node, parcel).await?;
@@ -512,46 +465,24 @@ fn settle(
     let here = node.cache.section().peek(&id, key, node.now_ms());
     if here.is_none_or(|meta| meta.at.index != at.index || meta.at.ctl != at.ctl || meta.version != version) {
         // Where the relief is listed with this version already, it stored its listed copy again.
-        return if relay.directory.renumber(&id, db, index, version, number) {
-            3
-        } else {
-            0
-        };
+        return if relay.directory.renumber(&id, db, index, version, number) { 3 } else { 0 };
     }
     if relay.is_condemned(index, number) {
         return 2;
     }
-    let was_second = relay
-        .directory
-        .holders(&id)
-        .iter()
-        .any(|h| h.node == index && h.version == version && h.second);
+    let was_second =
+        relay.directory.holders(&id).iter().any(|h| h.node == index && h.version == version && h.second);
     // Listed before it is freed: a reader that misses it here finds it there.
     let superseded = relay.directory.insert(&id, db, index, version, number);
     match node.cache.section().release(at) {
         Release::Freed => {
             for old in superseded {
                 let mode = Mode::Floor(version);
-                relay.outbox.push(
-                    old.node,
-                    Order {
-                        mode,
-                        db,
-                        key: key.into(),
-                        id,
-                        copy: old.copy,
-                    },
-                );
+                relay.outbox.push(old.node, Order { mode, db, key: key.into(), id, copy: old.copy });
             }
             let path = node.paths.of(key);
             let reason = if tier == Tier::Aging { "aged" } else { "pressure" };
-            let notice = topics::Notice {
-                db,
-                key,
-                version: Some(version),
-                reason,
-                ..Default::default()
-            };
+            let notice = topics::Notice { db, key, version: Some(version), reason, ..Default::default() };
             topics::publish(&node.bus, &path.name, "session_backup", &notice);
             topics::publish(&node.bus, &path.name, "session_received", &notice);
             match tier {
@@ -577,11 +508,7 @@ fn relocate(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut answers = Vec::new();
     for item in wire::items(args, 3, wire::RELOCATE_WORDS)? {
         let (db, key) = (wire::database(item, 0)?, wire::word(item, 1)?);
-        let (version, old, new) = (
-            wire::number(item, 2)?,
-            wire::number(item, 3)?,
-            wire::number(item, 4)?,
-        );
+        let (version, old, new) = (wire::number(item, 2)?, wire::number(item, 3)?, wire::number(item, 4)?);
         let id = ctx.node.id(db, key);
         let _lock = ctx.node.stripes.lock(&id);
         let _move = ctx.node.stripes.moving();
@@ -598,14 +525,7 @@ fn report(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let index = wire::number(args, 1)? as u16;
     for item in wire::items(args, 2, wire::REPORT_WORDS)? {
         let (db, key) = (wire::database(item, 0)?, wire::word(item, 1)?);
-        resolve::list(
-            ctx.node,
-            index,
-            db,
-            key,
-            wire::number(item, 2)?,
-            wire::number(item, 3)?,
-        );
+        resolve::list(ctx.node, index, db, key, wire::number(item, 2)?, wire::number(item, 3)?);
     }
     ctx.ok()
 }
@@ -633,12 +553,8 @@ fn member(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             let (name, addr, life) = (wire::text(args, 2)?, wire::text(args, 4)?, wire::text(args, 5)?);
             let (index, lost) = relay.members.join(name, tier, addr, life).map_err(Refusal::err)?;
             if let Some(lost) = lost {
-                let sessions = relay
-                    .directory
-                    .count_by_node()
-                    .iter()
-                    .find(|(n, _)| *n == lost)
-                    .map_or(0, |(_, n)| *n);
+                let sessions =
+                    relay.directory.count_by_node().iter().find(|(n, _)| *n == lost).map_or(0, |(_, n)| *n);
                 node.metrics.lost.add(sessions);
                 for order in relay.outbox.forget(lost) {
                     relay.tombs.acknowledged(&order.id);
@@ -654,9 +570,7 @@ fn member(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             relay.members_changed();
             return ints(ctx, &[i64::from(index)]);
         }
-        b"REPORTED" => relay
-            .members
-            .update(index()?, |m| (m.reported, m.audited) = (true, true)),
+        b"REPORTED" => relay.members.update(index()?, |m| (m.reported, m.audited) = (true, true)),
         b"DOUBT" => relay.members.update(index()?, |m| m.audited = false),
         b"STATE" => {
             let state = if args.is(3, "up") { State::Up } else { State::Away };
@@ -671,33 +585,18 @@ fn member(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         _ => return Err(Refusal::syntax().into()),
     };
     relay.members_changed();
-    if done {
-        ctx.ok()
-    } else {
-        Err(Refusal::err("no member has that index").into())
-    }
+    if done { ctx.ok() } else { Err(Refusal::err("no member has that index").into()) }
 }
 
 fn leave(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let relay = ctx.node.owner()?;
     let name = wire::text(args, 2)?;
-    let indexes: Vec<u16> = relay
-        .members
-        .list()
-        .iter()
-        .filter(|m| m.name == name)
-        .map(|m| m.index)
-        .collect();
+    let indexes: Vec<u16> = relay.members.list().iter().filter(|m| m.name == name).map(|m| m.index).collect();
     if indexes.is_empty() {
         return Err(Refusal::err(format!("no relief is named '{name}'; GS.SHARD NODES lists them")).into());
     }
-    let held: u64 = relay
-        .directory
-        .count_by_node()
-        .iter()
-        .filter(|(n, _)| indexes.contains(n))
-        .map(|(_, n)| n)
-        .sum();
+    let held: u64 =
+        relay.directory.count_by_node().iter().filter(|(n, _)| indexes.contains(n)).map(|(_, n)| n).sum();
     if held > 0 && !args.is(3, "FORCE") {
         let text =
             format!("relief '{name}' holds {held} sessions; GS.SHARD LEAVE {name} FORCE gives them up");

@@ -15,10 +15,7 @@ pub const COMMANDS: &[Command] = &[
             since: "2.0.0",
             group: Group::PubSub,
             arity: Arity(-2),
-            flags: Flags::PUBSUB
-                .or(Flags::NOSCRIPT)
-                .or(Flags::LOADING)
-                .or(Flags::STALE),
+            flags: Flags::PUBSUB.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
             roles: Roles::EVERY,
             keys: Keys::None,
             args: &[Arg::block("pattern", &[Arg::pattern("pattern")]).multiple()],
@@ -126,10 +123,7 @@ pub const COMMANDS: &[Command] = &[
             since: "2.0.0",
             group: Group::PubSub,
             arity: Arity(-1),
-            flags: Flags::PUBSUB
-                .or(Flags::NOSCRIPT)
-                .or(Flags::LOADING)
-                .or(Flags::STALE),
+            flags: Flags::PUBSUB.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
             roles: Roles::EVERY,
             keys: Keys::None,
             args: &[Arg::pattern("pattern").multiple().optional()],
@@ -147,10 +141,7 @@ pub const COMMANDS: &[Command] = &[
             since: "2.0.0",
             group: Group::PubSub,
             arity: Arity(-2),
-            flags: Flags::PUBSUB
-                .or(Flags::NOSCRIPT)
-                .or(Flags::LOADING)
-                .or(Flags::STALE),
+            flags: Flags::PUBSUB.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
             roles: Roles::EVERY,
             keys: Keys::None,
             args: &[Arg::string("channel").multiple()],
@@ -168,10 +159,7 @@ pub const COMMANDS: &[Command] = &[
             since: "2.0.0",
             group: Group::PubSub,
             arity: Arity(-1),
-            flags: Flags::PUBSUB
-                .or(Flags::NOSCRIPT)
-                .or(Flags::LOADING)
-                .or(Flags::STALE),
+            flags: Flags::PUBSUB.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
             roles: Roles::EVERY,
             keys: Keys::None,
             args: &[Arg::string("channel").multiple().optional()],

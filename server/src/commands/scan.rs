@@ -95,9 +95,7 @@ fn cursor(word: &[u8]) -> Result<u64, Refusal> {
     }
     let n = digits
         .iter()
-        .try_fold(0u64, |n, byte| {
-            n.checked_mul(10)?.checked_add(u64::from(byte - b'0'))
-        })
+        .try_fold(0u64, |n, byte| n.checked_mul(10)?.checked_add(u64::from(byte - b'0')))
         .ok_or_else(Refusal::invalid_cursor)?;
     Ok(if negative { n.wrapping_neg() } else { n })
 }
@@ -110,13 +108,8 @@ struct Filter {
 
 impl Filter {
     fn keeps(&self, node: &Node, db: u8, key: &[u8]) -> bool {
-        self.pattern
-            .as_deref()
-            .is_none_or(|pattern| matches(pattern, key))
-            && self
-                .kind
-                .as_deref()
-                .is_none_or(|kind| is_of_type(node, db, key, kind))
+        self.pattern.as_deref().is_none_or(|pattern| matches(pattern, key))
+            && self.kind.as_deref().is_none_or(|kind| is_of_type(node, db, key, kind))
     }
 }
 
@@ -131,10 +124,7 @@ fn is_of_type(node: &Node, db: u8, key: &[u8], kind: &[u8]) -> bool {
 fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let from = cursor(args.at(1))?;
     let mut count = COUNT_DEFAULT;
-    let mut filter = Filter {
-        pattern: None,
-        kind: None,
-    };
+    let mut filter = Filter { pattern: None, kind: None };
     let mut i = 2;
     while i < args.len() {
         let value = args.get(i + 1).ok_or_else(Refusal::syntax)?;
@@ -173,14 +163,9 @@ mod tests {
     /// Scripts pass cursors back in whatever spelling their language prints.
     #[test]
     fn cursors_read_as_strtoul_reads_them() {
-        for (word, n) in [
-            ("0", 0),
-            ("", 0),
-            ("007", 7),
-            ("+5", 5),
-            ("-1", u64::MAX),
-            ("18446744073709551615", u64::MAX),
-        ] {
+        for (word, n) in
+            [("0", 0), ("", 0), ("007", 7), ("+5", 5), ("-1", u64::MAX), ("18446744073709551615", u64::MAX)]
+        {
             assert_eq!(cursor(word.as_bytes()).unwrap(), n, "{word:?}");
         }
         for bad in ["x", " 1", "1 ", "1x", "-", "+", "18446744073709551616"] {

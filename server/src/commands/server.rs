@@ -23,10 +23,7 @@ pub const COMMANDS: &[Command] = &[
             flags: Flags::NONE,
             roles: Roles::EVERY,
             keys: Keys::None,
-            args: &[
-                Arg::string("subcommand"),
-                Arg::string("argument").optional().multiple(),
-            ],
+            args: &[Arg::string("subcommand"), Arg::string("argument").optional().multiple()],
             complexity: "O(1)",
             summary: "Answer that there is no Redis Cluster here",
             acl: Acl::SLOW,
@@ -59,10 +56,7 @@ pub const COMMANDS: &[Command] = &[
             since: "2.0.0",
             group: Group::Server,
             arity: Arity(-3),
-            flags: Flags::ADMIN
-                .or(Flags::NOSCRIPT)
-                .or(Flags::LOADING)
-                .or(Flags::STALE),
+            flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
             roles: Roles::EVERY,
             keys: Keys::None,
             args: &[Arg::block("parameter", &[Arg::string("parameter")]).multiple()],
@@ -80,10 +74,7 @@ pub const COMMANDS: &[Command] = &[
             since: "2.0.0",
             group: Group::Server,
             arity: Arity(2),
-            flags: Flags::ADMIN
-                .or(Flags::NOSCRIPT)
-                .or(Flags::LOADING)
-                .or(Flags::STALE),
+            flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
             roles: Roles::EVERY,
             keys: Keys::None,
             args: &[],
@@ -189,11 +180,7 @@ fn time(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 
 /// No replicas follow this node: none acknowledged anything.
 fn wait(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let timeout = integer_in(
-        args.at(2),
-        i64::MIN..=i64::MAX,
-        "timeout is not an integer or out of range",
-    )?;
+    let timeout = integer_in(args.at(2), i64::MIN..=i64::MAX, "timeout is not an integer or out of range")?;
     if timeout < 0 {
         return Err(Refusal::err("timeout is negative").into());
     }

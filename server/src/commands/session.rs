@@ -32,11 +32,7 @@ const fn row(
         group: Group::Gs,
         arity: Arity(arity),
         flags,
-        roles: if write {
-            Roles::RELAY
-        } else {
-            Roles::RELAY.or(Roles::RELIEFS)
-        },
+        roles: if write { Roles::RELAY } else { Roles::RELAY.or(Roles::RELIEFS) },
         keys,
         args,
         complexity: "O(1) for each key; a key that lives downstream costs a round trip",
@@ -161,14 +157,7 @@ fn tier_word(node: &Node) -> &'static str {
 fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut value = std::mem::take(&mut ctx.conn.scratch);
     value.clear();
-    let found = ctx.node.read(
-        &ctx.conn.scope,
-        ctx.conn.db,
-        args.at(1),
-        true,
-        &mut value,
-        |_, _| (),
-    );
+    let found = ctx.node.read(&ctx.conn.scope, ctx.conn.db, args.at(1), true, &mut value, |_, _| ());
     match &found {
         Ok(Some(meta)) => {
             ctx.node.metrics.hits.add(1);
@@ -251,9 +240,7 @@ fn peek(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut seen = Vec::new();
     let mut value = Vec::new();
     if let gs_client::cache::Lookup::Hit(meta) =
-        node.cache
-            .section()
-            .get(&id, &key, node.now_ms(), false, &mut value, |_, _| ())
+        node.cache.section().get(&id, &key, node.now_ms(), false, &mut value, |_, _| ())
     {
         seen.push(shown(&node, tier_word(&node), &node.name, &meta, value));
     }
@@ -275,9 +262,8 @@ fn peek(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         };
         for holder in holders {
             let member = relay.members.get(holder.node);
-            let (tier, name) = member.map_or(("lost".into(), "?".into()), |m| {
-                (m.tier.word().to_string(), m.name)
-            });
+            let (tier, name) =
+                member.map_or(("lost".into(), "?".into()), |m| (m.tier.word().to_string(), m.name));
             let words = [holder.node.to_string(), db.to_string()];
             let call: [&[u8]; 4] = [b"GS.FETCH", words[0].as_bytes(), words[1].as_bytes(), &key];
             let reply = match &link {
@@ -368,10 +354,7 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let id = ctx.node.id(db, key);
     let lock = ctx.node.lock_key(&ctx.conn.scope, &id);
     if let Some(wanted) = options.ifv {
-        let found = ctx
-            .node
-            .meta(&ctx.conn.scope, db, key)?
-            .map_or(0, |meta| meta.version);
+        let found = ctx.node.meta(&ctx.conn.scope, db, key)?.map_or(0, |meta| meta.version);
         if found != wanted {
             drop(lock);
             ctx.reply().null();
@@ -379,13 +362,7 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
     }
     let deadline_ms = options.px.map_or(0, |ms| ctx.node.now_ms().saturating_add(ms));
-    let version = ctx.node.write(&Write {
-        db,
-        key,
-        value: args.at(2),
-        kind: KIND_STRING,
-        deadline_ms,
-    })?;
+    let version = ctx.node.write(&Write { db, key, value: args.at(2), kind: KIND_STRING, deadline_ms })?;
     drop(lock);
     if copies < 2 {
         return ctx.int(version as i64);
@@ -413,17 +390,12 @@ async fn second_copy(node: &Arc<Node>, parcel: &Parcel) -> Result<(), Refusal> {
         Refusal::new(Code::Unavailable, text)
     };
     let relay = node.relay().ok_or_else(|| refusal("this node has no reliefs"))?;
-    let link = relay
-        .downstream()
-        .ok_or_else(|| refusal("the sibling is not there"))?;
+    let link = relay.downstream().ok_or_else(|| refusal("the sibling is not there"))?;
     let mut out = Vec::new();
     gs_resp::encode_command_head(&mut out, 1 + wire::PUT_WORDS);
     gs_resp::encode_arg(&mut out, b"GS.COPY");
     parcel.encode(&mut out);
-    let reply = link
-        .call_encoded(out, 1)
-        .await
-        .map_err(|_| refusal("the sibling does not answer"))?;
+    let reply = link.call_encoded(out, 1).await.map_err(|_| refusal("the sibling does not answer"))?;
     let list = reply.first().and_then(wire::integers);
     let Some([index, copy]) = list.as_deref() else {
         return Err(refusal("no relief could take it"));
@@ -432,9 +404,7 @@ async fn second_copy(node: &Arc<Node>, parcel: &Parcel) -> Result<(), Refusal> {
     let _lock = node.stripes.lock(&id);
     let here = node.cache.section().peek(&id, &parcel.key, node.now_ms());
     if here.is_some_and(|meta| meta.version == parcel.version) {
-        relay
-            .directory
-            .insert_second(&id, parcel.db, *index as u16, parcel.version, *copy as u64);
+        relay.directory.insert_second(&id, parcel.db, *index as u16, parcel.version, *copy as u64);
     }
     Ok(())
 }
@@ -537,27 +507,14 @@ fn hashset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let id = ctx.node.id(db, key);
     let lock = ctx.node.lock_key(&ctx.conn.scope, &id);
     let deadline_ms = options.px.map_or(0, |ms| ctx.node.now_ms().saturating_add(ms));
-    let version = ctx.node.write(&Write {
-        db,
-        key,
-        value: &sealed,
-        kind: KIND_HASHED,
-        deadline_ms,
-    })?;
+    let version = ctx.node.write(&Write { db, key, value: &sealed, kind: KIND_HASHED, deadline_ms })?;
     drop(lock);
     ctx.int(version as i64)
 }
 
 fn checkhash(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut sealed = Vec::new();
-    match ctx.node.read(
-        &ctx.conn.scope,
-        ctx.conn.db,
-        args.at(1),
-        true,
-        &mut sealed,
-        |_, _| (),
-    )? {
+    match ctx.node.read(&ctx.conn.scope, ctx.conn.db, args.at(1), true, &mut sealed, |_, _| ())? {
         None => ctx.reply().null(),
         Some(meta) if meta.kind == KIND_HASHED => {
             let same = verify(&sealed, args.at(2));

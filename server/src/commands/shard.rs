@@ -225,11 +225,7 @@ fn nodes(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             return Err(Refusal::syntax());
         };
         let known = sibling.relay.call(&[b"GS.MEMBER", b"LIST"]).await.ok();
-        let known = known
-            .as_ref()
-            .and_then(Peer::as_array)
-            .unwrap_or_default()
-            .to_vec();
+        let known = known.as_ref().and_then(Peer::as_array).unwrap_or_default().to_vec();
         Ok(Box::new(move |w: &mut Writer<'_>| write_nodes(w, &node, &known)) as Answer)
     })
 }
@@ -246,22 +242,13 @@ fn write_nodes(w: &mut Writer<'_>, node: &Node, known: &[Peer]) {
         };
         let peer = index.as_int().and_then(|index| placement.peer(index as u16));
         w.map(11);
-        for (label, value) in [
-            ("name", name),
-            ("tier", tier),
-            ("address", addr),
-            ("state", state),
-        ] {
+        for (label, value) in [("name", name), ("tier", tier), ("address", addr), ("state", state)] {
             w.bulk_str(label);
             w.bulk(value.as_bytes().unwrap_or_default());
         }
         let slots = peer.map_or(0, |peer| {
             let ranges = placement.ranges(peer.tier);
-            ranges
-                .iter()
-                .filter(|r| r.2 == peer.index)
-                .map(|r| u64::from(r.1 - r.0) + 1)
-                .sum()
+            ranges.iter().filter(|r| r.2 == peer.index).map(|r| u64::from(r.1 - r.0) + 1).sum()
         });
         let figures = [
             ("index", index.as_u64().unwrap_or(0)),
@@ -270,10 +257,7 @@ fn write_nodes(w: &mut Writer<'_>, node: &Node, known: &[Peer]) {
             ("capacity", peer.map_or(0, |p| p.capacity)),
             ("objects", peer.map_or(0, |p| p.objects.load(Ordering::Relaxed))),
             ("blocks_used", peer.map_or(0, |p| p.used.load(Ordering::Relaxed))),
-            (
-                "blocks_total",
-                peer.map_or(0, |p| p.total.load(Ordering::Relaxed)),
-            ),
+            ("blocks_total", peer.map_or(0, |p| p.total.load(Ordering::Relaxed))),
         ];
         for (label, value) in figures {
             w.bulk_str(label);
@@ -310,10 +294,7 @@ fn epoch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if let Some(outcome) = passed(ctx, args) {
         return outcome;
     }
-    let epoch = ctx
-        .node
-        .sibling()
-        .map_or(0, |sibling| sibling.placement.read().epoch);
+    let epoch = ctx.node.sibling().map_or(0, |sibling| sibling.placement.read().epoch);
     ctx.int(epoch as i64)
 }
 
@@ -341,11 +322,7 @@ fn drain(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if let Some(outcome) = passed(ctx, args) {
         return outcome;
     }
-    if sibling::drain(ctx.node, wire::text(args, 2)?, true) {
-        ctx.ok()
-    } else {
-        Err(unknown(args).into())
-    }
+    if sibling::drain(ctx.node, wire::text(args, 2)?, true) { ctx.ok() } else { Err(unknown(args).into()) }
 }
 
 fn leave(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -401,20 +378,12 @@ fn join(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn beat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let node = ctx.node.clone();
     let (name, incarnation) = (wire::text(args, 2)?, wire::text(args, 3)?);
-    let figures = [
-        wire::number(args, 4)?,
-        wire::number(args, 5)?,
-        wire::number(args, 6)?,
-    ];
+    let figures = [wire::number(args, 4)?, wire::number(args, 5)?, wire::number(args, 6)?];
     let Some(sibling) = node.sibling() else {
         return Err(Refusal::syntax().into());
     };
     let placement = sibling.placement.read();
-    let Some(peer) = placement
-        .peers
-        .iter()
-        .find(|p| p.name == name && p.incarnation == incarnation)
-    else {
+    let Some(peer) = placement.peers.iter().find(|p| p.name == name && p.incarnation == incarnation) else {
         return Err(Refusal::err("not joined: send GS.SHARD JOIN first").into());
     };
     peer.heard_ms.store(node.now_ms(), Ordering::Release);

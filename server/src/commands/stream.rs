@@ -21,10 +21,7 @@ const fn row(
         since: "0.1.0",
         group: Group::Gs,
         arity: Arity(arity),
-        flags: Flags::PEER
-            .or(Flags::NO_MULTI)
-            .or(Flags::NOSCRIPT)
-            .or(Flags::FAST),
+        flags: Flags::PEER.or(Flags::NO_MULTI).or(Flags::NOSCRIPT).or(Flags::FAST),
         roles: Roles::RELAY,
         keys: Keys::None,
         args,
@@ -101,10 +98,7 @@ fn renew(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     };
     follow.agent.heard_ms.store(node.now_ms(), Ordering::Release);
     // Nobody can have applied what was not sent.
-    follow
-        .agent
-        .applied
-        .fetch_max(applied.min(follow.next.saturating_sub(1)), Ordering::AcqRel);
+    follow.agent.applied.fetch_max(applied.min(follow.next.saturating_sub(1)), Ordering::AcqRel);
     let seq = follow.next.saturating_sub(1);
     relay.agents_moved.notify_waiters();
     ctx.int(seq as i64)

@@ -126,9 +126,7 @@ pub(super) fn value(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<Option<Meta>, Stop>
     let head = |out: &mut Vec<u8>, meta: &Meta| {
         Writer::new(out, Protocol::Resp2).bulk_head(meta.value_len as usize);
     };
-    let found = ctx
-        .node
-        .read(&ctx.conn.scope, ctx.conn.db, key, true, ctx.out, head)?;
+    let found = ctx.node.read(&ctx.conn.scope, ctx.conn.db, key, true, ctx.out, head)?;
     match &found {
         Some(meta) if meta.kind != KIND_STRING => {
             ctx.out.truncate(mark);
@@ -159,9 +157,7 @@ pub(super) fn string_meta(ctx: &Ctx<'_>, key: &[u8]) -> Result<Option<Meta>, Sto
 pub(super) fn scratch_value(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<(Vec<u8>, Option<Meta>), Stop> {
     let mut scratch = std::mem::take(&mut ctx.conn.scratch);
     scratch.clear();
-    let found = ctx
-        .node
-        .read(&ctx.conn.scope, ctx.conn.db, key, true, &mut scratch, |_, _| ());
+    let found = ctx.node.read(&ctx.conn.scope, ctx.conn.db, key, true, &mut scratch, |_, _| ());
     match found {
         Ok(Some(meta)) if meta.kind != KIND_STRING => {
             ctx.conn.scratch = scratch;

@@ -46,20 +46,12 @@ const fn count() -> usize {
 }
 
 const fn gather() -> [Command; count()] {
-    let mut all = [const {
-        Command {
-            spec: PARTS[0][0].spec,
-            run: PARTS[0][0].run,
-        }
-    }; count()];
+    let mut all = [const { Command { spec: PARTS[0][0].spec, run: PARTS[0][0].run } }; count()];
     let (mut n, mut part) = (0, 0);
     while part < PARTS.len() {
         let mut row = 0;
         while row < PARTS[part].len() {
-            all[n] = Command {
-                spec: PARTS[part][row].spec,
-                run: PARTS[part][row].run,
-            };
+            all[n] = Command { spec: PARTS[part][row].spec, run: PARTS[part][row].run };
             n += 1;
             row += 1;
         }
@@ -82,16 +74,11 @@ struct Index {
 }
 
 static INDEX: LazyLock<Index> = LazyLock::new(|| {
-    let by_name: HashMap<_, _, _> = COMMANDS
-        .iter()
-        .enumerate()
-        .map(|(i, row)| (row.spec.full_name().into_bytes(), i))
-        .collect();
+    let by_name: HashMap<_, _, _> =
+        COMMANDS.iter().enumerate().map(|(i, row)| (row.spec.full_name().into_bytes(), i)).collect();
     let parents: std::collections::HashSet<_> = COMMANDS.iter().filter_map(|row| row.spec.parent).collect();
-    let contains = COMMANDS
-        .iter()
-        .map(|row| row.spec.parent.is_none() && parents.contains(row.spec.name))
-        .collect();
+    let contains =
+        COMMANDS.iter().map(|row| row.spec.parent.is_none() && parents.contains(row.spec.name)).collect();
     Index { by_name, contains }
 });
 
@@ -130,9 +117,7 @@ pub fn has_subcommands(row: &'static Command) -> bool {
 /// The subcommands of a row, in the table's order.
 pub fn subcommands(row: &Command) -> impl Iterator<Item = &'static Command> + use<> {
     let parent = row.spec.parent.is_none().then_some(row.spec.name);
-    COMMANDS
-        .iter()
-        .filter(move |sub| parent.is_some() && sub.spec.parent == parent)
+    COMMANDS.iter().filter(move |sub| parent.is_some() && sub.spec.parent == parent)
 }
 
 /// Every row in the table's order, subcommands and the commands between nodes included.
@@ -204,11 +189,7 @@ mod tests {
     #[test]
     fn every_container_has_help() {
         for row in all().filter(|row| has_subcommands(row)) {
-            assert!(
-                find_sub(row, b"help").is_some(),
-                "{} has no help row",
-                row.spec.name
-            );
+            assert!(find_sub(row, b"help").is_some(), "{} has no help row", row.spec.name);
         }
     }
 
@@ -261,9 +242,8 @@ mod tests {
         for row in all().filter(|row| !has_subcommands(row) && !row.spec.flags.contains(Flags::PEER)) {
             let spec = &row.spec;
             let declares = spec.args.iter().any(has_key) && !ONLY_NAMES.contains(&spec.full_name().as_str());
-            let words: OwnedArgs = (0..usize::from(spec.arity.0.unsigned_abs()))
-                .map(|n| n.to_string())
-                .collect();
+            let words: OwnedArgs =
+                (0..usize::from(spec.arity.0.unsigned_abs())).map(|n| n.to_string()).collect();
             let places: Vec<_> = spec.keys.places(words.as_args()).collect();
             let found = !places.is_empty() || matches!(spec.keys, Keys::NumKeys(_));
             if declares != (spec.keys != Keys::None) || declares != found {

@@ -33,51 +33,26 @@ fn peers(node: &Node) -> Vec<[String; 4]> {
                 .members
                 .list()
                 .into_iter()
-                .map(|m| {
-                    [
-                        m.name,
-                        m.tier.word().to_string(),
-                        m.addr,
-                        m.state.word().to_string(),
-                    ]
-                })
+                .map(|m| [m.name, m.tier.word().to_string(), m.addr, m.state.word().to_string()])
                 .collect();
             if let Some(link) = relay.downstream() {
-                list.push([
-                    "sibling".into(),
-                    "sibling".into(),
-                    link.addr().into(),
-                    state(link.is_up()),
-                ]);
+                list.push(["sibling".into(), "sibling".into(), link.addr().into(), state(link.is_up())]);
             }
             list
         }
         Part::Sibling(sibling) => {
-            let relay = [
-                "relay".into(),
-                "relay".into(),
-                sibling.relay.addr().into(),
-                state(sibling.relay.is_up()),
-            ];
+            let relay =
+                ["relay".into(), "relay".into(), sibling.relay.addr().into(), state(sibling.relay.is_up())];
             let placement = sibling.placement.read();
-            let reliefs = placement.peers.iter().map(|p| {
-                [
-                    p.name.clone(),
-                    p.tier.word().to_string(),
-                    p.addr.clone(),
-                    state(p.is_up()),
-                ]
-            });
+            let reliefs = placement
+                .peers
+                .iter()
+                .map(|p| [p.name.clone(), p.tier.word().to_string(), p.addr.clone(), state(p.is_up())]);
             std::iter::once(relay).chain(reliefs).collect()
         }
         Part::Relief(relief) => {
             let up = relief.sibling.read().as_ref().is_some_and(|link| link.is_up());
-            vec![[
-                "sibling".into(),
-                "sibling".into(),
-                relief.sibling_addr.clone(),
-                state(up),
-            ]]
+            vec![["sibling".into(), "sibling".into(), relief.sibling_addr.clone(), state(up)]]
         }
     }
 }
@@ -98,13 +73,8 @@ fn tier(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     let stats = node.cache.section().stats();
     let here: u64 = (0..DATABASES).map(|db| node.cache.section().live_count(db)).sum();
-    let below = node
-        .relay()
-        .map_or(0, |relay| (0..DATABASES).map(|db| relay.directory.live(db)).sum());
-    let (used, total) = (
-        (stats.blocks - stats.free_blocks.min(stats.blocks)),
-        stats.blocks.max(1),
-    );
+    let below = node.relay().map_or(0, |relay| (0..DATABASES).map(|db| relay.directory.live(db)).sum());
+    let (used, total) = ((stats.blocks - stats.free_blocks.min(stats.blocks)), stats.blocks.max(1));
     let (hits, misses) = (node.metrics.hits.get(), node.metrics.misses.get());
     let paths: Vec<String> = node.paths.iter().map(|path| path.name.clone()).collect();
     let peers = peers(&node);
@@ -115,11 +85,9 @@ fn tier(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     );
     let mut w = ctx.reply();
     w.map(15);
-    for (label, text) in [
-        ("node", node.name.as_str()),
-        ("role", node.role.word()),
-        ("run_id", node.run_id.as_str()),
-    ] {
+    for (label, text) in
+        [("node", node.name.as_str()), ("role", node.role.word()), ("run_id", node.run_id.as_str())]
+    {
         w.bulk_str(label);
         w.bulk_str(text);
     }
@@ -146,12 +114,7 @@ fn tier(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     w.array(peers.len());
     for [name, tier, addr, state] in peers {
         w.map(4);
-        for (label, text) in [
-            ("name", name),
-            ("tier", tier),
-            ("address", addr),
-            ("state", state),
-        ] {
+        for (label, text) in [("name", name), ("tier", tier), ("address", addr), ("state", state)] {
             w.bulk_str(label);
             w.bulk_str(&text);
         }

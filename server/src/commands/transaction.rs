@@ -21,11 +21,7 @@ pub const COMMANDS: &[Command] = &[
             since: "2.0.0",
             group: Group::Transactions,
             arity: Arity(1),
-            flags: Flags::NOSCRIPT
-                .or(Flags::LOADING)
-                .or(Flags::STALE)
-                .or(Flags::FAST)
-                .or(Flags::ALLOW_BUSY),
+            flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE).or(Flags::FAST).or(Flags::ALLOW_BUSY),
             roles: Roles::EVERY,
             keys: Keys::None,
             args: &[],
@@ -43,10 +39,7 @@ pub const COMMANDS: &[Command] = &[
             since: "1.2.0",
             group: Group::Transactions,
             arity: Arity(1),
-            flags: Flags::NOSCRIPT
-                .or(Flags::LOADING)
-                .or(Flags::STALE)
-                .or(Flags::SKIP_SLOWLOG),
+            flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE).or(Flags::SKIP_SLOWLOG),
             roles: Roles::EVERY,
             keys: Keys::None,
             args: &[],
@@ -64,11 +57,7 @@ pub const COMMANDS: &[Command] = &[
             since: "1.2.0",
             group: Group::Transactions,
             arity: Arity(1),
-            flags: Flags::NOSCRIPT
-                .or(Flags::LOADING)
-                .or(Flags::STALE)
-                .or(Flags::FAST)
-                .or(Flags::ALLOW_BUSY),
+            flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE).or(Flags::FAST).or(Flags::ALLOW_BUSY),
             roles: Roles::EVERY,
             keys: Keys::None,
             args: &[],
@@ -123,11 +112,7 @@ struct Step<'a> {
 impl<'a> Step<'a> {
     fn keys(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let args = self.args;
-        self.row
-            .spec
-            .keys
-            .places(args)
-            .filter_map(move |place| args.get(place))
+        self.row.spec.keys.places(args).filter_map(move |place| args.get(place))
     }
 
     fn changes(&self) -> bool {
@@ -164,10 +149,8 @@ fn steps(queue: &[OwnedArgs], mut db: u8) -> Result<Vec<Step<'_>>, Refusal> {
 fn run_all(ctx: &mut Ctx<'_>, multi: &Multi) -> Outcome {
     let node = ctx.node;
     let steps = steps(&multi.queue, ctx.conn.db)?;
-    let ids: Vec<KeyId> = steps
-        .iter()
-        .flat_map(|step| step.keys().map(|key| node.id(step.db, key)))
-        .collect();
+    let ids: Vec<KeyId> =
+        steps.iter().flat_map(|step| step.keys().map(|key| node.id(step.db, key))).collect();
     require(ctx, &steps)?;
     let mut order = hold(ctx, &ids);
     // Between the look and the locks a key may have moved down again.
@@ -256,12 +239,7 @@ fn hold<'n>(ctx: &mut Ctx<'n>, ids: &[KeyId]) -> Vec<MutexGuard<'n, ()>> {
 /// the connection's own database can be asked for; keys of another one must be at hand.
 fn require(ctx: &Ctx<'_>, steps: &[Step<'_>]) -> Result<(), Stop> {
     let own = ctx.conn.db;
-    let keys = |wanted: u8| {
-        steps
-            .iter()
-            .filter(move |step| step.db == wanted)
-            .flat_map(Step::keys)
-    };
+    let keys = |wanted: u8| steps.iter().filter(move |step| step.db == wanted).flat_map(Step::keys);
     ctx.node.require(&ctx.conn.scope, own, keys(own))?;
     for db in (0..crate::core::node::DATABASES).filter(|db| *db != own) {
         match ctx.node.require(&Scope::default(), db, keys(db)) {

@@ -53,20 +53,8 @@ pub struct Inbox {
 pub fn mailbox(bytes_max: usize) -> (Mailbox, Inbox) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let (queued, cut) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-    let inbox = Inbox {
-        receiver,
-        queued: queued.clone(),
-        cut: cut.clone(),
-    };
-    (
-        Mailbox {
-            sender,
-            queued,
-            cut,
-            bytes_max,
-        },
-        inbox,
-    )
+    let inbox = Inbox { receiver, queued: queued.clone(), cut: cut.clone() };
+    (Mailbox { sender, queued, cut, bytes_max }, inbox)
 }
 
 impl Mailbox {
@@ -130,11 +118,7 @@ fn add(list: &mut Subscribers, client: ClientId, mailbox: &Mailbox) -> bool {
 impl Bus {
     /// Subscribes; false if the client already was.
     pub fn subscribe(&self, channel: &[u8], client: ClientId, mailbox: &Mailbox) -> bool {
-        add(
-            &mut self.channels.entry(Bytes::copy_from_slice(channel)).or_default(),
-            client,
-            mailbox,
-        )
+        add(&mut self.channels.entry(Bytes::copy_from_slice(channel)).or_default(), client, mailbox)
     }
 
     /// Unsubscribes; false if the client was not subscribed.
@@ -183,11 +167,7 @@ impl Bus {
             return false;
         }
         self.channels.contains_key(channel)
-            || self
-                .patterns
-                .read()
-                .iter()
-                .any(|(pattern, _)| glob_match(pattern, channel))
+            || self.patterns.read().iter().any(|(pattern, _)| glob_match(pattern, channel))
     }
 
     /// Publishes and returns how many subscribers got it.
@@ -198,14 +178,9 @@ impl Bus {
         let (channel, payload) = (Bytes::copy_from_slice(channel), Bytes::copy_from_slice(payload));
         let mut reached = 0;
         let post = |list: &Subscribers, pattern: Option<&Bytes>| {
-            let message = Message {
-                pattern: pattern.cloned(),
-                channel: channel.clone(),
-                payload: payload.clone(),
-            };
-            list.iter()
-                .filter(|(_, mailbox)| mailbox.post(message.clone()))
-                .count()
+            let message =
+                Message { pattern: pattern.cloned(), channel: channel.clone(), payload: payload.clone() };
+            list.iter().filter(|(_, mailbox)| mailbox.post(message.clone())).count()
         };
         if let Some(list) = self.channels.get(&channel) {
             reached += post(&list, None);
@@ -222,11 +197,7 @@ impl Bus {
     /// Channels with subscribers that match the pattern, or all.
     pub fn channels(&self, pattern: Option<&[u8]>) -> Vec<Bytes> {
         let wanted = |name: &Bytes| pattern.is_none_or(|p| glob_match(p, name));
-        self.channels
-            .iter()
-            .map(|entry| entry.key().clone())
-            .filter(wanted)
-            .collect()
+        self.channels.iter().map(|entry| entry.key().clone()).filter(wanted).collect()
     }
 
     /// Subscribers of one channel, patterns not counted.

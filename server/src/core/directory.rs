@@ -58,11 +58,7 @@ impl Entry {
             | if holder.second { SECOND } else { 0 }
             | (u64::from(db & 15) << DB_SHIFT)
             | u64::from(holder.node);
-        Entry {
-            tag: id.lo,
-            version: holder.version,
-            word,
-        }
+        Entry { tag: id.lo, version: holder.version, word }
     }
 
     fn is(&self, id: &KeyId) -> bool {
@@ -119,13 +115,7 @@ pub struct Directory {
 impl Default for Directory {
     fn default() -> Self {
         Directory {
-            shards: (0..SHARDS)
-                .map(|_| {
-                    Mutex::new(Shard {
-                        table: HashTable::new(),
-                    })
-                })
-                .collect(),
+            shards: (0..SHARDS).map(|_| Mutex::new(Shard { table: HashTable::new() })).collect(),
             live: Default::default(),
             entries: AtomicU64::new(0),
         }
@@ -143,12 +133,7 @@ impl Directory {
             return Vec::new();
         }
         let shard = self.shard(id).lock();
-        shard
-            .table
-            .iter_hash(id.lo)
-            .filter(|e| e.is(id))
-            .map(Entry::holder)
-            .collect()
+        shard.table.iter_hash(id.lo).filter(|e| e.is(id)).map(Entry::holder).collect()
     }
 
     /// True where a readable copy lives downstream.
@@ -173,8 +158,7 @@ impl Directory {
         let after = count(&found);
         // Entries grow before a reader could skip the table: the count is raised first, lowered last.
         if found.len() >= before_len {
-            self.entries
-                .fetch_add((found.len() - before_len) as u64, Ordering::AcqRel);
+            self.entries.fetch_add((found.len() - before_len) as u64, Ordering::AcqRel);
         }
         let removed = before_len.saturating_sub(found.len()) as u64;
         for entry in found {
@@ -190,32 +174,12 @@ impl Directory {
     /// Notes a readable copy. An earlier entry of the same node is replaced; copies of an older version on
     /// other nodes become shadows and are returned, so that the caller has them dropped.
     pub fn insert(&self, id: &KeyId, db: u8, node: u16, version: u64, copy: u64) -> Holders {
-        self.note(
-            id,
-            db,
-            Holder {
-                node,
-                version,
-                copy,
-                shadow: false,
-                second: false,
-            },
-        )
+        self.note(id, db, Holder { node, version, copy, shadow: false, second: false })
     }
 
     /// Notes a second copy of a session that is resident here.
     pub fn insert_second(&self, id: &KeyId, db: u8, node: u16, version: u64, copy: u64) -> Holders {
-        self.note(
-            id,
-            db,
-            Holder {
-                node,
-                version,
-                copy,
-                shadow: false,
-                second: true,
-            },
-        )
+        self.note(id, db, Holder { node, version, copy, shadow: false, second: true })
     }
 
     fn note(&self, id: &KeyId, db: u8, holder: Holder) -> Holders {
@@ -240,12 +204,8 @@ impl Directory {
     pub fn relocate(&self, id: &KeyId, db: u8, from: (u16, u64), to: (u16, u64, u64)) -> bool {
         let (node, version, copy) = to;
         self.edit(id, db, |list| {
-            let at_from = list
-                .iter()
-                .position(|e| e.node() == from.0 && !e.shadow() && e.copy() == from.1);
-            let at_to = list
-                .iter()
-                .position(|e| e.node() == node && !e.shadow() && e.version == version);
+            let at_from = list.iter().position(|e| e.node() == from.0 && !e.shadow() && e.copy() == from.1);
+            let at_to = list.iter().position(|e| e.node() == node && !e.shadow() && e.version == version);
             if at_from.is_none() && at_to.is_none() {
                 return false;
             }
@@ -254,17 +214,7 @@ impl Directory {
                 _ => false,
             };
             list.retain(|e| e.node() != node && !(e.node() == from.0 && !e.shadow() && e.copy() == from.1));
-            list.push(Entry::new(
-                id,
-                db,
-                &Holder {
-                    node,
-                    version,
-                    copy,
-                    shadow: false,
-                    second,
-                },
-            ));
+            list.push(Entry::new(id, db, &Holder { node, version, copy, shadow: false, second }));
             true
         })
     }
@@ -272,24 +222,12 @@ impl Directory {
     /// Follows the number of a listed copy that was stored again. False where this version is not listed there.
     pub fn renumber(&self, id: &KeyId, db: u8, node: u16, version: u64, copy: u64) -> bool {
         self.edit(id, db, |list| {
-            let Some(at) = list
-                .iter()
-                .position(|e| e.node() == node && !e.shadow() && e.version == version)
+            let Some(at) = list.iter().position(|e| e.node() == node && !e.shadow() && e.version == version)
             else {
                 return false;
             };
             let second = list[at].holder().second;
-            list[at] = Entry::new(
-                id,
-                db,
-                &Holder {
-                    node,
-                    version,
-                    copy,
-                    shadow: false,
-                    second,
-                },
-            );
+            list[at] = Entry::new(id, db, &Holder { node, version, copy, shadow: false, second });
             true
         })
     }
@@ -320,9 +258,7 @@ impl Directory {
 
     /// Forgets the unreadable copy of the key on one node: its holder has acknowledged.
     pub fn remove_shadow(&self, id: &KeyId, db: u8, node: u16, copy: u64) {
-        self.edit(id, db, |list| {
-            list.retain(|e| !(e.node() == node && e.shadow() && e.copy() == copy))
-        });
+        self.edit(id, db, |list| list.retain(|e| !(e.node() == node && e.shadow() && e.copy() == copy)));
     }
 
     /// Sessions of a database that live only downstream or also there.
@@ -372,8 +308,7 @@ impl Directory {
             let mut shard = shard.lock();
             let before = shard.table.len();
             shard.table.retain(|e| keep(e.db() as u8, e.holder()));
-            self.entries
-                .fetch_sub((before - shard.table.len()) as u64, Ordering::AcqRel);
+            self.entries.fetch_sub((before - shard.table.len()) as u64, Ordering::AcqRel);
         }
         self.recount();
     }
@@ -405,10 +340,7 @@ mod tests {
     use super::*;
 
     fn id(n: u64) -> KeyId {
-        KeyId {
-            hi: n.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-            lo: n.wrapping_mul(0xc2b2_ae3d_27d4_eb4f),
-        }
+        KeyId { hi: n.wrapping_mul(0x9e37_79b9_7f4a_7c15), lo: n.wrapping_mul(0xc2b2_ae3d_27d4_eb4f) }
     }
 
     /// Hand-offs arrive at least once: hearing one twice must not change what is known.
@@ -433,13 +365,7 @@ mod tests {
         dir.remove_shadow(&id(1), 0, 5, 100);
         assert_eq!(
             dir.holders(&id(1)),
-            [Holder {
-                node: 5,
-                version: 10,
-                copy: 101,
-                shadow: false,
-                second: false
-            }]
+            [Holder { node: 5, version: 10, copy: 101, shadow: false, second: false }]
         );
     }
 
@@ -470,23 +396,11 @@ mod tests {
         assert!(dir.relocate(&id(1), 0, (5, 100), (6, 10, 7)));
         assert_eq!(
             dir.holders(&id(1)),
-            [Holder {
-                node: 6,
-                version: 10,
-                copy: 7,
-                shadow: false,
-                second: false
-            }]
+            [Holder { node: 6, version: 10, copy: 7, shadow: false, second: false }]
         );
         assert_eq!(
             dir.insert(&id(1), 0, 7, 12, 1),
-            [Holder {
-                node: 6,
-                version: 10,
-                copy: 7,
-                shadow: true,
-                second: false
-            }]
+            [Holder { node: 6, version: 10, copy: 7, shadow: true, second: false }]
         );
     }
 }

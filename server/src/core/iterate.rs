@@ -60,11 +60,7 @@ pub async fn scan_page(node: &Arc<Node>, db: u8, cursor: u64, count: usize) -> R
                 let next = here(node, db, at.position, count, &mut keys);
                 match next {
                     Some(position) => Some(Cursor { position, ..at }),
-                    None if node.relay().is_some() => Some(Cursor {
-                        stage: 1,
-                        position: 0,
-                        ..at
-                    }),
+                    None if node.relay().is_some() => Some(Cursor { stage: 1, position: 0, ..at }),
                     None => None,
                 }
             }
@@ -85,13 +81,11 @@ pub async fn scan_page(node: &Arc<Node>, db: u8, cursor: u64, count: usize) -> R
 fn here(node: &Node, db: u8, from: u64, count: usize, keys: &mut Keys) -> Option<u64> {
     // A bucket holds up to eight records; a page is about `count` keys whatever the load.
     let buckets = u32::try_from(count / 4 + 1).unwrap_or(u32::MAX).min(4_096);
-    node.cache
-        .section()
-        .scan_buckets(from, buckets, node.now_ms(), &mut |meta, key| {
-            if meta.db == db {
-                keys.push(key.into());
-            }
-        })
+    node.cache.section().scan_buckets(from, buckets, node.now_ms(), &mut |meta, key| {
+        if meta.db == db {
+            keys.push(key.into());
+        }
+    })
 }
 
 /// Keys of the relief that the stage stands for: reliefs in the order of their tier and index.
@@ -102,11 +96,7 @@ async fn below(
     count: usize,
     keys: &mut Keys,
 ) -> Result<Cursor, Refusal> {
-    let end = Cursor {
-        stage: STAGE_MOVES,
-        position: 0,
-        ..at
-    };
+    let end = Cursor { stage: STAGE_MOVES, position: 0, ..at };
     let Some(relay) = node.relay() else { return Ok(end) };
     let mut members = relay.members.list();
     members.retain(|m| m.state != State::Lost);
@@ -114,11 +104,7 @@ async fn below(
     let Some(member) = members.get(at.stage as usize - 1) else {
         return Ok(end);
     };
-    let next_relief = Cursor {
-        stage: (at.stage + 1).min(STAGE_MOVES),
-        position: 0,
-        ..at
-    };
+    let next_relief = Cursor { stage: (at.stage + 1).min(STAGE_MOVES), position: 0, ..at };
     if relay.directory.is_empty() {
         return Ok(end);
     }
@@ -132,13 +118,8 @@ async fn below(
     let link = relay.downstream().ok_or_else(unavailable)?;
     let words = [member.index, u16::from(db)].map(|n| n.to_string());
     let (position, page) = (at.position.to_string(), count.clamp(10, 512).to_string());
-    let call: [&[u8]; 5] = [
-        b"GS.KEYS",
-        words[0].as_bytes(),
-        position.as_bytes(),
-        page.as_bytes(),
-        words[1].as_bytes(),
-    ];
+    let call: [&[u8]; 5] =
+        [b"GS.KEYS", words[0].as_bytes(), position.as_bytes(), page.as_bytes(), words[1].as_bytes()];
     let reply = link.call(&call).await.map_err(|_| unavailable())?;
     let (next, items) = keys_page(&reply).ok_or_else(unavailable)?;
     for held in items {
@@ -169,26 +150,14 @@ fn moved(node: &Node, db: u8, at: Cursor, count: usize, keys: &mut Keys) -> Opti
         Some((list, next)) => {
             for moved in list.into_iter().filter(|moved| moved.db == db) {
                 let id = node.id(db, &moved.key);
-                if node
-                    .cache
-                    .section()
-                    .peek(&id, &moved.key, node.now_ms())
-                    .is_some()
-                {
+                if node.cache.section().peek(&id, &moved.key, node.now_ms()).is_some() {
                     keys.push(moved.key);
                 }
             }
-            (next < newest).then_some(Cursor {
-                moves: next & ((1 << MOVES_BITS) - 1),
-                ..at
-            })
+            (next < newest).then_some(Cursor { moves: next & ((1 << MOVES_BITS) - 1), ..at })
         }
         // More moved than is remembered: what was passed is not known, so the scan of this section begins again.
-        None => Some(Cursor {
-            stage: 0,
-            moves: newest & ((1 << MOVES_BITS) - 1),
-            position: 0,
-        }),
+        None => Some(Cursor { stage: 0, moves: newest & ((1 << MOVES_BITS) - 1), position: 0 }),
     }
 }
 
@@ -212,19 +181,8 @@ mod tests {
     /// A cursor survives the client: it is only a number.
     #[test]
     fn a_cursor_is_its_number() {
-        let cursor = Cursor {
-            stage: 5,
-            moves: 77,
-            position: 123_456_789,
-        };
+        let cursor = Cursor { stage: 5, moves: 77, position: 123_456_789 };
         assert_eq!(Cursor::parse(cursor.number()), cursor);
-        assert_eq!(
-            Cursor::parse(0),
-            Cursor {
-                stage: 0,
-                moves: 0,
-                position: 0
-            }
-        );
+        assert_eq!(Cursor::parse(0), Cursor { stage: 0, moves: 0, position: 0 });
     }
 }

@@ -37,13 +37,9 @@ pub enum Record {
 fn encode(record: &Record, out: &mut Vec<u8>) {
     let start = out.len();
     let (tag, hi, lo, version, until) = match record {
-        Record::Key(id, t) => (
-            if t.kind == Kind::Tomb { 1u32 } else { 2 },
-            id.hi,
-            id.lo,
-            t.version,
-            t.gone_until.max(t.at),
-        ),
+        Record::Key(id, t) => {
+            (if t.kind == Kind::Tomb { 1u32 } else { 2 }, id.hi, id.lo, t.version, t.gone_until.max(t.at))
+        }
         Record::Flush { db, version } => (3, u64::from(*db), 0, *version, 0),
     };
     // A tombstone that must outlive its acknowledgements says so in the tag's high half.
@@ -71,24 +67,12 @@ fn decode(bytes: &[u8; RECORD]) -> Option<Record> {
         1 => Kind::Tomb,
         2 => Kind::Floor,
         3 => {
-            return Some(Record::Flush {
-                db: hi.min(16) as u8,
-                version,
-            });
+            return Some(Record::Flush { db: hi.min(16) as u8, version });
         }
         _ => return None,
     };
     let gone_until = if wins { until } else { 0 };
-    Some(Record::Key(
-        KeyId { hi, lo },
-        Tomb {
-            kind,
-            version,
-            gone_until,
-            at: until,
-            owed: 0,
-        },
-    ))
+    Some(Record::Key(KeyId { hi, lo }, Tomb { kind, version, gone_until, at: until, owed: 0 }))
 }
 
 /// What a start found in the file.
@@ -111,10 +95,7 @@ pub fn replay(path: &Path) -> std::io::Result<Replay> {
     };
     let Some(rest) = bytes.strip_prefix(MAGIC) else {
         // A crash between creating and writing leaves an empty file, which is not damage.
-        return Ok(Replay {
-            records: Vec::new(),
-            damaged: !bytes.is_empty(),
-        });
+        return Ok(Replay { records: Vec::new(), damaged: !bytes.is_empty() });
     };
     let mut replay = Replay::default();
     let (records, _torn) = rest.as_chunks::<RECORD>();
@@ -158,12 +139,7 @@ impl Journal {
         let file = write_new(path, keep)?;
         let (sender, synced) = watch::channel(0);
         let shared = Arc::new(Shared {
-            pending: Mutex::new(Pending {
-                bytes: Vec::new(),
-                last: 0,
-                compacted: None,
-                stop: false,
-            }),
+            pending: Mutex::new(Pending { bytes: Vec::new(), last: 0, compacted: None, stop: false }),
             wake: Condvar::new(),
             synced: sender,
             size: AtomicU64::new((keep.len() * RECORD) as u64),
@@ -173,12 +149,7 @@ impl Journal {
             let (shared, path) = (shared.clone(), path.to_path_buf());
             move || write_loop(&shared, file, &path)
         })?;
-        Ok(Journal {
-            shared,
-            synced,
-            sync,
-            thread: Mutex::new(Some(thread)),
-        })
+        Ok(Journal { shared, synced, sync, thread: Mutex::new(Some(thread)) })
     }
 
     /// Appends a fact and returns its number, to be waited for.
@@ -203,11 +174,9 @@ impl Journal {
         let mut seen = self.synced.clone();
         let waited = seen.wait_for(|done| *done >= number).await.map(|_| ());
         if self.shared.failed.load(Ordering::Acquire) || waited.is_err() {
-            return Err(
-                "the journal cannot be written: the delete holds now, but a crash of this node may \
+            return Err("the journal cannot be written: the delete holds now, but a crash of this node may \
                         forget it; free disk space in its directory"
-                    .into(),
-            );
+                .into());
         }
         Ok(())
     }
@@ -251,11 +220,7 @@ impl Drop for Journal {
 
 fn write_new(path: &Path, keep: &[Record]) -> std::io::Result<File> {
     let fresh: PathBuf = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .open(&fresh)?;
+    let mut file = OpenOptions::new().create(true).write(true).truncate(true).open(&fresh)?;
     let mut bytes = MAGIC.to_vec();
     for record in keep {
         encode(record, &mut bytes);
@@ -309,16 +274,7 @@ mod tests {
     fn fact(n: u64, wins: bool) -> Record {
         let gone_until = if wins { 1_000 + n } else { 0 };
         let at = if wins { 1_000 + n } else { n };
-        Record::Key(
-            KeyId { hi: n, lo: !n },
-            Tomb {
-                kind: Kind::Tomb,
-                version: n,
-                gone_until,
-                at,
-                owed: 0,
-            },
-        )
+        Record::Key(KeyId { hi: n, lo: !n }, Tomb { kind: Kind::Tomb, version: n, gone_until, at, owed: 0 })
     }
 
     /// What was acknowledged as durable is there after a restart, in order.

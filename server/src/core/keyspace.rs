@@ -132,11 +132,8 @@ impl Node {
                 }
             }
         }
-        Err(Refusal::new(
-            Code::TryAgain,
-            "the key is being changed by many writers at once; send it again",
-        )
-        .into())
+        Err(Refusal::new(Code::TryAgain, "the key is being changed by many writers at once; send it again")
+            .into())
     }
 
     /// What is known of a key, without its value and without counting as a use.
@@ -157,11 +154,8 @@ impl Node {
                 return Ok(None);
             }
         }
-        Err(Refusal::new(
-            Code::TryAgain,
-            "the key is being changed by many writers at once; send it again",
-        )
-        .into())
+        Err(Refusal::new(Code::TryAgain, "the key is being changed by many writers at once; send it again")
+            .into())
     }
 
     /// True if someone else may know a key that is not here, and has not been asked by this command.
@@ -172,11 +166,7 @@ impl Node {
         }
         relay.directory.is_below(id)
             || relay.has_unreported()
-            || self
-                .paths
-                .of(key)
-                .external_wait
-                .is_some_and(|_| self.is_validated_outside(key))
+            || self.paths.of(key).external_wait.is_some_and(|_| self.is_validated_outside(key))
     }
 
     /// True if an external validator listens for keys of this path.
@@ -199,11 +189,7 @@ impl Node {
                 other => drop(other?),
             }
         }
-        if below.is_empty() {
-            Ok(())
-        } else {
-            Err(Stop::Below(below))
-        }
+        if below.is_empty() { Ok(()) } else { Err(Stop::Below(below)) }
     }
 
     /// Stores a value under a new version, which it returns. The caller holds the key's stripe.
@@ -261,29 +247,12 @@ impl Node {
         // crash of this node does not let it return: the floor is journaled.
         let (holders, _) = relay.directory.shadow_all(&id, write.db);
         let evicting = put.replaced.is_some_and(|m| m.state == RecordState::Evicting);
-        self.supersede(
-            relay,
-            &id,
-            write.db,
-            write.key,
-            Kind::Floor,
-            version,
-            &holders,
-            evicting,
-            0,
-        );
+        self.supersede(relay, &id, write.db, write.key, Kind::Floor, version, &holders, evicting, 0);
         if relay.stream.is_enabled() {
             let pttl = self.pttl(write.deadline_ms);
             let (db, key, kind, value) = (write.db, write.key, write.kind, write.value);
             relay.stream.append(&if self.settings.push_values {
-                Event::Put {
-                    db,
-                    key,
-                    version,
-                    pttl,
-                    kind,
-                    value,
-                }
+                Event::Put { db, key, version, pttl, kind, value }
             } else {
                 Event::Inval { db, key, version }
             });
@@ -291,14 +260,7 @@ impl Node {
         let pttl = (write.deadline_ms != 0).then(|| write.deadline_ms.saturating_sub(now_ms));
         let reason = if put.replaced.is_some() { "changed" } else { "new" };
         let (db, key) = (write.db, write.key);
-        let notice = Notice {
-            db,
-            key,
-            version: Some(version),
-            pttl,
-            reason,
-            ..Notice::default()
-        };
+        let notice = Notice { db, key, version: Some(version), pttl, reason, ..Notice::default() };
         let value = (write.kind == 0).then_some(write.value);
         topics::publish(&self.bus, &path.name, "session", &Notice { value, ..notice });
         Ok(version)
@@ -339,44 +301,17 @@ impl Node {
         }
         let version = relay.versions.next(self.clock.unix_ms());
         let path = self.paths.of(key);
-        let gone_for = path
-            .gone_for
-            .filter(|_| alive.is_some() || below)
-            .map_or(0, |d| d.as_millis() as u64);
+        let gone_for = path.gone_for.filter(|_| alive.is_some() || below).map_or(0, |d| d.as_millis() as u64);
         let evicting = found.is_some_and(|m| m.state == RecordState::Evicting);
-        let journaled = self.supersede(
-            relay,
-            &id,
-            db,
-            key,
-            Kind::Tomb,
-            version,
-            &holders,
-            evicting,
-            gone_for,
-        );
-        let seq = relay.stream.append(&Event::Gone {
-            db,
-            key,
-            version,
-            sync,
-        });
+        let journaled =
+            self.supersede(relay, &id, db, key, Kind::Tomb, version, &holders, evicting, gone_for);
+        let seq = relay.stream.append(&Event::Gone { db, key, version, sync });
         if alive.is_none() && !below {
             return Ok(None);
         }
-        let notice = Notice {
-            db,
-            key,
-            version: Some(version),
-            reason,
-            ..Notice::default()
-        };
+        let notice = Notice { db, key, version: Some(version), reason, ..Notice::default() };
         topics::publish(&self.bus, &path.name, "session_gone", &notice);
-        Ok(Some(Destroyed {
-            version,
-            journaled,
-            seq,
-        }))
+        Ok(Some(Destroyed { version, journaled, seq }))
     }
 
     /// Remembers that older copies must not return, and orders their holders to drop them.
@@ -403,40 +338,17 @@ impl Node {
             }
         }
         let unix_ms = self.clock.unix_ms();
-        let gone_until = if gone_for_ms == 0 {
-            0
-        } else {
-            unix_ms + gone_for_ms
-        };
+        let gone_until = if gone_for_ms == 0 { 0 } else { unix_ms + gone_for_ms };
         // Nobody below could bring the key back, and nobody must be kept from writing it again.
         if owed.is_empty() && gone_until == 0 && !relay.has_doubts() {
             return 0;
         }
-        let tomb = Tomb {
-            kind,
-            version,
-            gone_until,
-            at: unix_ms,
-            owed: owed.len() as u32,
-        };
+        let tomb = Tomb { kind, version, gone_until, at: unix_ms, owed: owed.len() as u32 };
         relay.tombs.put(id, tomb);
         let number = relay.journal.append(&Record::Key(*id, tomb));
-        let mode = if kind == Kind::Tomb {
-            Mode::Tomb(version)
-        } else {
-            Mode::Floor(version)
-        };
+        let mode = if kind == Kind::Tomb { Mode::Tomb(version) } else { Mode::Floor(version) };
         for (node, copy) in owed {
-            relay.outbox.push(
-                node,
-                Order {
-                    mode,
-                    db,
-                    key: key.into(),
-                    id: *id,
-                    copy,
-                },
-            );
+            relay.outbox.push(node, Order { mode, db, key: key.into(), id: *id, copy });
         }
         number
     }
@@ -450,10 +362,7 @@ impl Node {
         let id = self.id(db, key);
         let later = deadline_ms != 0 && meta.deadline_ms != 0 && deadline_ms >= meta.deadline_ms;
         if later {
-            let touched = self
-                .cache
-                .section()
-                .set_deadline(&id, key, deadline_ms, self.now_ms());
+            let touched = self.cache.section().set_deadline(&id, key, deadline_ms, self.now_ms());
             if touched.is_some() {
                 return Ok(true);
             }
@@ -462,13 +371,7 @@ impl Node {
         let Some(meta) = self.read(scope, db, key, false, &mut value, |_, _| ())? else {
             return Ok(false);
         };
-        self.write(&Write {
-            db,
-            key,
-            value: &value,
-            kind: meta.kind,
-            deadline_ms,
-        })?;
+        self.write(&Write { db, key, value: &value, kind: meta.kind, deadline_ms })?;
         Ok(true)
     }
 
@@ -484,10 +387,7 @@ impl Node {
         }
         self.cache.section().flush_db(db, self.now_ms());
         relay.directory.flush(db);
-        let number = relay.journal.append(&Record::Flush {
-            db: db.unwrap_or(16),
-            version,
-        });
+        let number = relay.journal.append(&Record::Flush { db: db.unwrap_or(16), version });
         relay.stream.append(&Event::Flush { db, version });
         drop(all);
         relay.flushes.fetch_add(1, Ordering::AcqRel);

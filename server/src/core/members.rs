@@ -109,11 +109,9 @@ impl Members {
                 );
                 std::io::Error::new(std::io::ErrorKind::InvalidData, text)
             })?,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Saved {
-                epoch: 0,
-                next_index: 1,
-                members: vec![],
-            },
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                Saved { epoch: 0, next_index: 1, members: vec![] }
+            }
             Err(e) => return Err(e),
         };
         // Versions are positive on the wire, so the epoch has 15 bits.
@@ -128,10 +126,7 @@ impl Members {
                 member.state = State::Away;
             }
         }
-        let members = Members {
-            path: path.to_path_buf(),
-            saved: RwLock::new(saved),
-        };
+        let members = Members { path: path.to_path_buf(), saved: RwLock::new(saved) };
         members.save(&members.saved.read())?;
         Ok(members)
     }
@@ -158,20 +153,13 @@ impl Members {
         incarnation: &str,
     ) -> Result<(u16, Option<u16>), String> {
         let mut saved = self.saved.write();
-        let known = saved
-            .members
-            .iter_mut()
-            .find(|m| m.name == name && m.incarnation == incarnation);
+        let known = saved.members.iter_mut().find(|m| m.name == name && m.incarnation == incarnation);
         if let Some(member) = known.filter(|member| member.state != State::Lost) {
             (member.state, member.addr, member.tier) = (State::Up, addr.to_string(), tier);
             return Ok((member.index, None));
         }
         let mut lost = None;
-        for member in saved
-            .members
-            .iter_mut()
-            .filter(|m| m.name == name && m.state != State::Lost)
-        {
+        for member in saved.members.iter_mut().filter(|m| m.name == name && m.state != State::Lost) {
             member.state = State::Lost;
             lost = Some(member.index);
         }
@@ -195,8 +183,7 @@ impl Members {
             reported: false,
             audited: false,
         });
-        self.save(&saved)
-            .map_err(|e| format!("the list of members cannot be saved: {e}"))?;
+        self.save(&saved).map_err(|e| format!("the list of members cannot be saved: {e}"))?;
         Ok((index, lost))
     }
 
@@ -219,12 +206,7 @@ impl Members {
     /// Gives up all members of a name; returns their indexes.
     pub fn remove(&self, name: &str) -> Vec<u16> {
         let mut saved = self.saved.write();
-        let gone = saved
-            .members
-            .iter()
-            .filter(|m| m.name == name)
-            .map(|m| m.index)
-            .collect();
+        let gone = saved.members.iter().filter(|m| m.name == name).map(|m| m.index).collect();
         saved.members.retain(|m| m.name != name);
         if let Err(e) = self.save(&saved) {
             tracing::error!(error = %e, "the list of members cannot be saved");
@@ -234,12 +216,7 @@ impl Members {
 
     /// A member by its index.
     pub fn get(&self, index: u16) -> Option<Member> {
-        self.saved
-            .read()
-            .members
-            .iter()
-            .find(|m| m.index == index)
-            .cloned()
+        self.saved.read().members.iter().find(|m| m.index == index).cloned()
     }
 
     /// All members.
@@ -249,33 +226,18 @@ impl Members {
 
     /// The sibling has a new life: what its predecessor had sent and not settled may lie anywhere.
     pub fn doubt_all(&self) {
-        self.saved
-            .write()
-            .members
-            .iter_mut()
-            .for_each(|m| m.audited = false);
+        self.saved.write().members.iter_mut().for_each(|m| m.audited = false);
     }
 
     /// How many members may hold a copy that nobody listed.
     pub fn doubted(&self) -> usize {
-        self.saved
-            .read()
-            .members
-            .iter()
-            .filter(|m| !m.audited && m.state != State::Lost)
-            .count()
+        self.saved.read().members.iter().filter(|m| !m.audited && m.state != State::Lost).count()
     }
 
     /// Members whose holdings this life of the relay does not know yet, lost ones aside: a miss that the
     /// directory does not explain has to ask them.
     pub fn unreported(&self) -> Vec<Member> {
-        self.saved
-            .read()
-            .members
-            .iter()
-            .filter(|m| !m.reported && m.state != State::Lost)
-            .cloned()
-            .collect()
+        self.saved.read().members.iter().filter(|m| !m.reported && m.state != State::Lost).cloned().collect()
     }
 }
 

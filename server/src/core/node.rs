@@ -230,8 +230,7 @@ impl Relay {
 
     /// Counts anew after a change of the members.
     pub fn members_changed(&self) {
-        self.unreported
-            .store(self.members.unreported().len(), Ordering::Release);
+        self.unreported.store(self.members.unreported().len(), Ordering::Release);
         self.doubted.store(self.members.doubted(), Ordering::Release);
         self.outbox.wake();
     }
@@ -323,11 +322,7 @@ impl Node {
 
     /// Remaining life of a deadline for the wire: -1 for none, never negative otherwise.
     pub fn pttl(&self, deadline_ms: u64) -> i64 {
-        if deadline_ms == 0 {
-            -1
-        } else {
-            deadline_ms.saturating_sub(self.now_ms()) as i64
-        }
+        if deadline_ms == 0 { -1 } else { deadline_ms.saturating_sub(self.now_ms()) as i64 }
     }
 
     /// The deadline of a remaining life from the wire; 0 for none.
@@ -360,8 +355,6 @@ impl Node {
         if relay.journal.is_failing() {
             return Some("the journal cannot be written".into());
         }
-        relay
-            .quarantine
-            .then(|| "the journal was damaged: what reliefs hold is not trusted".to_string())
+        relay.quarantine.then(|| "the journal was damaged: what reliefs hold is not trusted".to_string())
     }
 }

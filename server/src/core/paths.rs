@@ -45,10 +45,7 @@ impl Paths {
     pub fn of(&self, key: &[u8]) -> &SessionPath {
         // The default path's empty prefix matches every key and stands last.
         let last = self.list.len() - 1;
-        self.list
-            .iter()
-            .find(|path| key.starts_with(&path.prefix))
-            .unwrap_or(&self.list[last])
+        self.list.iter().find(|path| key.starts_with(&path.prefix)).unwrap_or(&self.list[last])
     }
 
     /// All paths, longest prefix first.

@@ -51,14 +51,10 @@ pub async fn clear_the_way(
         Stop::Refuse(refusal) => Err(refusal),
         Stop::Full => wait_for_room(node, waited).await,
         Stop::Below(keys) => {
-            let tasks: Vec<_> = keys
-                .iter()
-                .map(|key| tokio::spawn(find(node.clone(), db, key.clone())))
-                .collect();
+            let tasks: Vec<_> =
+                keys.iter().map(|key| tokio::spawn(find(node.clone(), db, key.clone()))).collect();
             for (key, task) in keys.into_iter().zip(tasks) {
-                let found = task
-                    .await
-                    .map_err(|_| Refusal::err("the look-up downstream failed"))?;
+                let found = task.await.map_err(|_| Refusal::err("the look-up downstream failed"))?;
                 match found {
                     Found::Here(origin) => scope.origin = origin.or(scope.origin.take()),
                     Found::Fetched(record, origin) => {
@@ -77,9 +73,7 @@ pub async fn clear_the_way(
 /// Waits until the demoter made room, at most `full_wait` for one command.
 async fn wait_for_room(node: &Arc<Node>, waited: &mut Waited) -> Result<(), Refusal> {
     let now_ms = node.now_ms();
-    let until_ms = *waited
-        .room_until_ms
-        .get_or_insert(now_ms + node.settings.full_wait.as_millis() as u64);
+    let until_ms = *waited.room_until_ms.get_or_insert(now_ms + node.settings.full_wait.as_millis() as u64);
     if node.drops_when_full() {
         if crate::roles::relay::drop_some(node) > 0 {
             return Ok(());
@@ -163,10 +157,7 @@ async fn find(node: Arc<Node>, db: u8, key: Box<[u8]>) -> Found {
             return Found::Here(None);
         }
     }
-    Found::Unknown(Refusal::new(
-        Code::TryAgain,
-        "the key keeps moving between tiers; send it again",
-    ))
+    Found::Unknown(Refusal::new(Code::TryAgain, "the key keeps moving between tiers; send it again"))
 }
 
 async fn ask(node: &Arc<Node>, relay: &Relay, db: u8, key: &[u8]) -> Found {
@@ -211,10 +202,7 @@ async fn ask(node: &Arc<Node>, relay: &Relay, db: u8, key: &[u8]) -> Found {
             }
         }
     }
-    Found::Unknown(Refusal::new(
-        Code::TryAgain,
-        "the key keeps moving between tiers; send it again",
-    ))
+    Found::Unknown(Refusal::new(Code::TryAgain, "the key keeps moving between tiers; send it again"))
 }
 
 /// Asks reliefs whose holdings are not known yet. True when one has it: it is listed now.
@@ -247,16 +235,7 @@ pub fn list(node: &Node, index: u16, db: u8, key: &[u8], version: u64, copy: u64
     // listed when that arrives, and its sender keeps the original.
     let condemn = || {
         relay.condemned.lock().insert((index, copy), node.clock.unix_ms());
-        relay.outbox.push(
-            index,
-            Order {
-                mode: Mode::Drop(copy),
-                db,
-                key: key.into(),
-                id,
-                copy,
-            },
-        );
+        relay.outbox.push(index, Order { mode: Mode::Drop(copy), db, key: key.into(), id, copy });
     };
     let flushed = relay.flushed[usize::from(db & 15)].load(std::sync::atomic::Ordering::Acquire);
     let resident = node.cache.section().peek(&id, key, node.now_ms());
@@ -265,10 +244,7 @@ pub fn list(node: &Node, index: u16, db: u8, key: &[u8], version: u64, copy: u64
         return false;
     }
     let holders = relay.directory.holders(&id);
-    if holders
-        .iter()
-        .any(|h| h.node == index && (h.copy == copy || (h.version == version && !h.shadow)))
-    {
+    if holders.iter().any(|h| h.node == index && (h.copy == copy || (h.version == version && !h.shadow))) {
         return holders.iter().any(|h| h.node == index && !h.shadow);
     }
     if let Some(meta) = resident {
@@ -279,25 +255,13 @@ pub fn list(node: &Node, index: u16, db: u8, key: &[u8], version: u64, copy: u64
         }
         return false;
     }
-    if holders
-        .iter()
-        .any(|h| !h.shadow && h.node != index && h.version >= version)
-    {
+    if holders.iter().any(|h| !h.shadow && h.node != index && h.version >= version) {
         condemn();
         return true;
     }
     for old in relay.directory.insert(&id, db, index, version, copy) {
         let mode = Mode::Floor(version);
-        relay.outbox.push(
-            old.node,
-            Order {
-                mode,
-                db,
-                key: key.into(),
-                id,
-                copy: old.copy,
-            },
-        );
+        relay.outbox.push(old.node, Order { mode, db, key: key.into(), id, copy: old.copy });
     }
     true
 }
@@ -318,9 +282,7 @@ async fn fetch(
     key: &[u8],
 ) -> Result<Option<Copy>, Refusal> {
     let member = relay.members.get(holder);
-    let name = member
-        .as_ref()
-        .map_or("a relief that was given up", |m| m.name.as_str());
+    let name = member.as_ref().map_or("a relief that was given up", |m| m.name.as_str());
     let cut_off = |why: &str| {
         let text = format!("the session may be on relief '{name}', {why}; try again later");
         Refusal::new(Code::Unavailable, text)
@@ -330,20 +292,15 @@ async fn fetch(
             "which came back without its sessions (GS.SHARD LEAVE name FORCE gives them up)",
         ));
     }
-    let link: Link = relay
-        .downstream()
-        .ok_or_else(|| cut_off("and the sibling is not there"))?;
+    let link: Link = relay.downstream().ok_or_else(|| cut_off("and the sibling is not there"))?;
     let (index, db_word) = (holder.to_string(), db.to_string());
     let call: [&[u8]; 4] = [b"GS.FETCH", index.as_bytes(), db_word.as_bytes(), key];
-    let reply = link
-        .call(&call)
-        .await
-        .map_err(|_| cut_off("and the sibling does not answer"))?;
+    let reply = link.call(&call).await.map_err(|_| cut_off("and the sibling does not answer"))?;
     match &reply {
         Reply::Null => Ok(None),
-        Reply::Array(words) => parse_copy(node, db, words)
-            .map(Some)
-            .ok_or_else(|| cut_off("whose answer was not understood")),
+        Reply::Array(words) => {
+            parse_copy(node, db, words).map(Some).ok_or_else(|| cut_off("whose answer was not understood"))
+        }
         _ => Err(cut_off("which cannot be reached")),
     }
 }
@@ -365,17 +322,9 @@ fn parse_copy(node: &Node, db: u8, words: &[Reply]) -> Option<Copy> {
         idle_ms: idle_ms.as_int()? as u64,
         refs: 0,
         state: RecordState::Live,
-        at: BlockRef {
-            index: 0,
-            ctl: 0,
-            w4: 0,
-        },
+        at: BlockRef { index: 0, ctl: 0, w4: 0 },
     };
-    Some(Copy {
-        meta,
-        copy: copy.as_int()? as u64,
-        value,
-    })
+    Some(Copy { meta, copy: copy.as_int()? as u64, value })
 }
 
 enum Kept {
@@ -416,11 +365,7 @@ fn keep(node: &Node, relay: &Relay, holder: &Holder, db: u8, key: &[u8], fetched
     match node.cache.section().put(&record, now_ms) {
         Ok(_) => {}
         Err(PutError::Full { .. } | PutError::BucketFull) => {
-            let record = Fetched {
-                key: key.into(),
-                meta,
-                value: fetched.value.clone(),
-            };
+            let record = Fetched { key: key.into(), meta, value: fetched.value.clone() };
             return Kept::NoRoom(record, origin);
         }
         Err(_) => return Kept::Stale,
@@ -433,16 +378,7 @@ fn keep(node: &Node, relay: &Relay, holder: &Holder, db: u8, key: &[u8], fetched
             false if old.version < meta.version => Mode::Floor(meta.version),
             false => Mode::Drop(old.copy),
         };
-        relay.outbox.push(
-            old.node,
-            Order {
-                mode,
-                db,
-                key: key.into(),
-                id,
-                copy: old.copy,
-            },
-        );
+        relay.outbox.push(old.node, Order { mode, db, key: key.into(), id, copy: old.copy });
     }
     Kept::Here(origin)
 }
@@ -456,13 +392,7 @@ async fn ask_outside(node: &Arc<Node>, db: u8, key: &[u8]) -> Found {
     let requester = format!("{}-{:x}", node.name, node.metrics.external_asked.get());
     node.metrics.external_asked.add(1);
     let answer = node.outside.expect(&requester);
-    let notice = Notice {
-        db,
-        key,
-        requester: Some(&requester),
-        reason: "miss",
-        ..Notice::default()
-    };
+    let notice = Notice { db, key, requester: Some(&requester), reason: "miss", ..Notice::default() };
     topics::publish(&node.bus, &path.name, "need_session", &notice);
     let answer = tokio::time::timeout(wait, answer).await.ok().and_then(Result::ok);
     node.outside.forget(&requester);
@@ -476,13 +406,7 @@ async fn ask_outside(node: &Arc<Node>, db: u8, key: &[u8]) -> Found {
     let id = node.id(db, key);
     let _lock = node.stripes.lock(&id);
     if node.cache.section().peek(&id, key, node.now_ms()).is_none() {
-        let write = crate::core::keyspace::Write {
-            db,
-            key,
-            value: &value,
-            kind: 0,
-            deadline_ms,
-        };
+        let write = crate::core::keyspace::Write { db, key, value: &value, kind: 0, deadline_ms };
         if node.write(&write).is_err() {
             return Found::Absent;
         }

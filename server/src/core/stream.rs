@@ -91,11 +91,7 @@ impl Stream {
     /// An empty stream with a bound in bytes.
     pub fn new(uuid: u64, bytes_max: usize) -> Stream {
         Stream {
-            log: Mutex::new(Log {
-                events: VecDeque::new(),
-                first: 1,
-                bytes: 0,
-            }),
+            log: Mutex::new(Log { events: VecDeque::new(), first: 1, bytes: 0 }),
             wake: Notify::new(),
             last: AtomicU64::new(0),
             enabled: AtomicBool::new(false),
@@ -181,19 +177,9 @@ impl Stream {
 
 fn encode(seq: u64, event: &Event<'_>) -> Bytes {
     let mut out = Vec::new();
-    let mut w = Writer {
-        out: &mut out,
-        proto: Protocol::Resp3,
-    };
+    let mut w = Writer { out: &mut out, proto: Protocol::Resp3 };
     match event {
-        Event::Put {
-            db,
-            key,
-            version,
-            pttl,
-            kind,
-            value,
-        } => {
+        Event::Put { db, key, version, pttl, kind, value } => {
             w.push(9);
             w.bulk(b"gs.put");
             w.int(seq as i64);
@@ -213,12 +199,7 @@ fn encode(seq: u64, event: &Event<'_>) -> Bytes {
             w.bulk(key);
             w.int(*version as i64);
         }
-        Event::Gone {
-            db,
-            key,
-            version,
-            sync,
-        } => {
+        Event::Gone { db, key, version, sync } => {
             w.push(6);
             w.bulk(b"gs.gone");
             w.int(seq as i64);
@@ -243,12 +224,7 @@ mod tests {
     use super::*;
 
     fn gone(stream: &Stream, key: &[u8]) -> u64 {
-        stream.append(&Event::Gone {
-            db: 0,
-            key,
-            version: 1,
-            sync: false,
-        })
+        stream.append(&Event::Gone { db: 0, key, version: 1, sync: false })
     }
 
     /// An agent that reads on gets every event once, in order; one that fell behind is told of the gap.

@@ -17,10 +17,7 @@ pub struct Stripes {
 
 impl Default for Stripes {
     fn default() -> Self {
-        Stripes {
-            locks: (0..STRIPES).map(|_| Mutex::new(())).collect(),
-            moves: RwLock::new(()),
-        }
+        Stripes { locks: (0..STRIPES).map(|_| Mutex::new(())).collect(), moves: RwLock::new(()) }
     }
 }
 

@@ -85,9 +85,7 @@ impl Tombs {
 
     /// The wall-clock time until which the key must stay destroyed, if it is.
     pub fn gone_until(&self, id: &KeyId, unix_ms: u64) -> Option<u64> {
-        self.get(id)
-            .map(|tomb| tomb.gone_until)
-            .filter(|until| *until > unix_ms)
+        self.get(id).map(|tomb| tomb.gone_until).filter(|until| *until > unix_ms)
     }
 
     /// True when there is no room for another.
@@ -166,13 +164,7 @@ mod tests {
     const ID: KeyId = KeyId { hi: 7, lo: 9 };
 
     fn tomb(kind: Kind, version: u64, gone_until: u64, owed: u32) -> Tomb {
-        Tomb {
-            kind,
-            version,
-            gone_until,
-            at: 0,
-            owed,
-        }
+        Tomb { kind, version, gone_until, at: 0, owed }
     }
 
     /// A floor must not refuse the very write that set it, or its own demotion would be dropped.
@@ -213,9 +205,6 @@ mod tests {
         let tombs = Tombs::new(10);
         tombs.put(&ID, tomb(Kind::Tomb, 9, 0, 1));
         tombs.put(&ID, tomb(Kind::Floor, 5, 0, 1));
-        assert_eq!(
-            tombs.get(&ID).map(|t| (t.kind, t.version, t.owed)),
-            Some((Kind::Tomb, 9, 2))
-        );
+        assert_eq!(tombs.get(&ID).map(|t| (t.kind, t.version, t.owed)), Some((Kind::Tomb, 9, 2)));
     }
 }

@@ -84,11 +84,7 @@ pub fn parse_answer(payload: &[u8]) -> Option<Answer> {
         Some(value) => Some(STANDARD.decode(value).ok()?),
         None => None,
     };
-    Some(Answer {
-        key,
-        value,
-        pttl: object.get("pttl").and_then(Value::as_u64),
-    })
+    Some(Answer { key, value, pttl: object.get("pttl").and_then(Value::as_u64) })
 }
 
 #[cfg(test)]
@@ -100,22 +96,10 @@ mod tests {
     #[test]
     fn a_notice_reads_back_as_an_answer() {
         for key in [b"s:1".as_slice(), b"\xff\x00"] {
-            let notice = Notice {
-                key,
-                value: Some(b"v\x00"),
-                pttl: Some(5),
-                version: Some(7),
-                ..Notice::default()
-            };
+            let notice =
+                Notice { key, value: Some(b"v\x00"), pttl: Some(5), version: Some(7), ..Notice::default() };
             let answer = parse_answer(payload(&notice).as_bytes()).unwrap();
-            assert_eq!(
-                answer,
-                Answer {
-                    key: key.to_vec(),
-                    value: Some(b"v\x00".to_vec()),
-                    pttl: Some(5)
-                }
-            );
+            assert_eq!(answer, Answer { key: key.to_vec(), value: Some(b"v\x00".to_vec()), pttl: Some(5) });
         }
         assert_eq!(parse_answer(b"[1]"), None);
     }

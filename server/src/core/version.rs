@@ -21,9 +21,7 @@ pub struct Versions {
 impl Versions {
     /// Starts a new epoch. `epoch` must be higher than that of any earlier life of this node.
     pub fn new(epoch: u16, unix_ms: u64) -> Self {
-        Versions {
-            last: AtomicU64::new((u64::from(epoch) << HLC_BITS) | Self::hlc(unix_ms)),
-        }
+        Versions { last: AtomicU64::new((u64::from(epoch) << HLC_BITS) | Self::hlc(unix_ms)) }
     }
 
     fn hlc(unix_ms: u64) -> u64 {

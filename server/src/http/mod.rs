@@ -35,9 +35,7 @@ pub async fn serve(listener: TcpListener, pages: Pages) -> std::io::Result<()> {
             None => std::future::pending().await,
         }
     };
-    axum::serve(listener, router(pages))
-        .with_graceful_shutdown(stopped)
-        .await
+    axum::serve(listener, router(pages)).with_graceful_shutdown(stopped).await
 }
 
 /// The pages.
@@ -62,21 +60,10 @@ async fn readiness(State(pages): State<Pages>) -> impl IntoResponse {
         all &= ready;
         let word = if ready { "ready" } else { "not ready" };
         // Writing to a String cannot fail.
-        let _ = writeln!(
-            words,
-            "{}: {word}{}{why}",
-            node.role.word(),
-            if why.is_empty() { "" } else { ": " }
-        );
+        let _ =
+            writeln!(words, "{}: {word}{}{why}", node.role.word(), if why.is_empty() { "" } else { ": " });
     }
-    (
-        if all {
-            StatusCode::OK
-        } else {
-            StatusCode::SERVICE_UNAVAILABLE
-        },
-        words,
-    )
+    (if all { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, words)
 }
 
 /// Whether a node may be sent clients, and what should be known of it.

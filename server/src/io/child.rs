@@ -67,10 +67,7 @@ impl Spec {
             args.extend([flag.into(), value.into()]);
         }
         args.push("--child".into());
-        Spec {
-            args,
-            env: environment(part),
-        }
+        Spec { args, env: environment(part) }
     }
 
     fn start(&self) -> std::io::Result<Child> {
@@ -82,9 +79,7 @@ impl Spec {
             // What the relay was told by its environment is in its configuration already.
             command.env_remove(name);
         }
-        command
-            .args(&self.args)
-            .envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::piped()).kill_on_drop(true).spawn()
     }
 }
@@ -96,11 +91,9 @@ fn environment(part: &Config) -> Vec<(String, String)> {
         let name = row.name;
         let names = match name.split_once('*') {
             None => vec![name.to_owned()],
-            Some((before, after)) => part
-                .paths
-                .iter()
-                .map(|path| format!("{before}{}{after}", path.name))
-                .collect(),
+            Some((before, after)) => {
+                part.paths.iter().map(|path| format!("{before}{}{after}", path.name)).collect()
+            }
         };
         for name in names {
             if let Ok(at) = shown.binary_search_by(|(known, _)| known.as_str().cmp(&name)) {
@@ -114,11 +107,7 @@ fn environment(part: &Config) -> Vec<(String, String)> {
 }
 
 fn variable(name: &str) -> String {
-    format!(
-        "{}__{}",
-        gs_conf::ENV_PREFIX,
-        name.replace('.', "__").to_uppercase()
-    )
+    format!("{}__{}", gs_conf::ENV_PREFIX, name.replace('.', "__").to_uppercase())
 }
 
 /// Keeps a sibling running until the node stops; then ends it and waits for its end.
@@ -170,14 +159,12 @@ async fn end(mut child: Child) {
 /// In the child: resolves when the relay is gone.
 pub async fn orphaned() {
     let (gone, told) = tokio::sync::oneshot::channel::<()>();
-    let watcher = std::thread::Builder::new()
-        .name("gs-parent".into())
-        .spawn(move || {
-            let mut bytes = [0; 64];
-            // Whatever comes is not meant for anybody; an error is as good as an end.
-            while matches!(std::io::stdin().read(&mut bytes), Ok(n) if n > 0) {}
-            drop(gone);
-        });
+    let watcher = std::thread::Builder::new().name("gs-parent".into()).spawn(move || {
+        let mut bytes = [0; 64];
+        // Whatever comes is not meant for anybody; an error is as good as an end.
+        while matches!(std::io::stdin().read(&mut bytes), Ok(n) if n > 0) {}
+        drop(gone);
+    });
     match watcher {
         Ok(_) => drop(told.await),
         Err(error) => {
@@ -205,38 +192,17 @@ mod tests {
             ("paths.web.prefix", "web:"),
             ("limits.maxclients", "77"),
         ];
-        let flags = said
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .to_vec();
-        let config = gs_conf::load(&gs_conf::Inputs {
-            flags,
-            ..Default::default()
-        })
-        .unwrap()
-        .config;
+        let flags = said.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+        let config = gs_conf::load(&gs_conf::Inputs { flags, ..Default::default() }).unwrap().config;
         let part = config.part(gs_conf::Role::Sibling);
         let spec = Spec::of(&part, "127.0.0.1:7001");
-        assert!(
-            !spec
-                .args
-                .iter()
-                .any(|arg| arg.to_string_lossy().contains("s3cret"))
-        );
+        assert!(!spec.args.iter().any(|arg| arg.to_string_lossy().contains("s3cret")));
         let flags = [("role", "sibling"), ("port", "7002"), ("relay", "127.0.0.1:7001")]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .to_vec();
-        let child = gs_conf::load(&gs_conf::Inputs {
-            file: None,
-            env: spec.env,
-            flags,
-        })
-        .unwrap()
-        .config;
+        let child = gs_conf::load(&gs_conf::Inputs { file: None, env: spec.env, flags }).unwrap().config;
         assert_eq!((child.port, child.requirepass.as_str()), (7002, "s3cret"));
         assert_eq!((&child.aging, &child.paths), (&part.aging, &part.paths));
-        assert_eq!(
-            (&child.limits, &child.section, &child.link),
-            (&part.limits, &part.section, &part.link)
-        );
+        assert_eq!((&child.limits, &child.section, &child.link), (&part.limits, &part.section, &part.link));
     }
 }

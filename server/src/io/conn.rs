@@ -151,10 +151,7 @@ impl<S: Stream> Serving<S> {
         loop {
             // Made before the stream is read, so that no event falls between the reading and the waiting.
             let followed = self.session.conn.follow.is_some();
-            let appended = node
-                .relay()
-                .filter(|_| followed)
-                .map(|relay| relay.stream.appended());
+            let appended = node.relay().filter(|_| followed).map(|relay| relay.stream.appended());
             let mut appended = pin!(appended);
             let mut flow = self.messages();
             let mut drained = true;
@@ -248,14 +245,7 @@ impl<S: Stream> Serving<S> {
         if self.killed() {
             return true;
         }
-        if self
-            .session
-            .conn
-            .subs
-            .mailbox
-            .as_ref()
-            .is_some_and(|(_, inbox)| inbox.is_cut())
-        {
+        if self.session.conn.subs.mailbox.as_ref().is_some_and(|(_, inbox)| inbox.is_cut()) {
             self.cut("messages");
             return true;
         }
@@ -304,10 +294,7 @@ impl<S: Stream> Serving<S> {
 
     fn deliver(&mut self, message: &crate::core::bus::Message) {
         let conn = &self.session.conn;
-        let mut w = Writer {
-            out: &mut self.pipe.out,
-            proto: conn.proto,
-        };
+        let mut w = Writer { out: &mut self.pipe.out, proto: conn.proto };
         // What was on its way when the client unsubscribed is not delivered after it was told so.
         match &message.pattern {
             Some(pattern) if conn.subs.patterns.contains(&pattern[..]) => {
@@ -335,18 +322,13 @@ impl<S: Stream> Serving<S> {
             match relay.stream.read(follow.next, CHUNK_BYTES) {
                 Next::Empty => return (Flow::On, true),
                 Next::Events(events, next) => {
-                    events
-                        .iter()
-                        .for_each(|event| self.pipe.out.extend_from_slice(event));
+                    events.iter().for_each(|event| self.pipe.out.extend_from_slice(event));
                     follow.next = next;
                 }
                 Next::Gap => {
                     // It connects again, asks to go on where it was, and hears then that it cannot.
                     node.metrics.stream_gaps.add(1);
-                    tracing::warn!(
-                        client = self.session.conn.info.id,
-                        "a front end fell behind the stream"
-                    );
+                    tracing::warn!(client = self.session.conn.info.id, "a front end fell behind the stream");
                     return (Flow::Drop, false);
                 }
             }

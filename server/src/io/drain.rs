@@ -14,9 +14,7 @@ pub async fn wait(nodes: &[Arc<Node>], orphaned: impl Future<Output = ()>) -> st
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stopped = async {
         let mut watches: Vec<_> = nodes.iter().map(|node| node.stopping()).collect();
-        let waits = watches
-            .iter_mut()
-            .map(|watch| Box::pin(watch.wait_for(|stop| *stop)));
+        let waits = watches.iter_mut().map(|watch| Box::pin(watch.wait_for(|stop| *stop)));
         first(waits.collect()).await;
     };
     Ok(tokio::select! {
@@ -30,14 +28,8 @@ pub async fn wait(nodes: &[Arc<Node>], orphaned: impl Future<Output = ()>) -> st
 /// Resolves with the first of several futures, whatever its answer.
 async fn first<F: Future + Unpin>(mut futures: Vec<F>) {
     std::future::poll_fn(|cx| {
-        let done = futures
-            .iter_mut()
-            .any(|f| std::pin::Pin::new(f).poll(cx).is_ready());
-        if done {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
+        let done = futures.iter_mut().any(|f| std::pin::Pin::new(f).poll(cx).is_ready());
+        if done { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
     })
     .await;
 }

@@ -104,13 +104,7 @@ impl Edge {
     pub fn new(node: Arc<Node>, acceptor: Option<TlsAcceptor>, idle_ms: u64) -> Arc<Edge> {
         let bounds = Bounds::of(&node, idle_ms);
         let handshakes = Semaphore::new(HANDSHAKES_MAX);
-        Arc::new(Edge {
-            node,
-            bounds,
-            signal: watch::Sender::default(),
-            acceptor,
-            handshakes,
-        })
+        Arc::new(Edge { node, bounds, signal: watch::Sender::default(), acceptor, handshakes })
     }
 
     /// Accepts until the node stops.
@@ -199,13 +193,7 @@ impl Edge {
                 return;
             }
             since_round += step;
-            let killed = || {
-                self.node
-                    .clients
-                    .list()
-                    .iter()
-                    .any(|info| info.kill.load(Ordering::Acquire))
-            };
+            let killed = || self.node.clients.list().iter().any(|info| info.kill.load(Ordering::Acquire));
             if since_round >= ROUND || (self.node.clients.count() > 0 && killed()) {
                 since_round = Duration::ZERO;
                 self.signal.send_modify(|signal| signal.round += 1);

@@ -18,13 +18,8 @@ pub fn acceptor(config: &Config) -> anyhow::Result<Option<TlsAcceptor>> {
         gs_conf::ClientAuth::Optional => ClientAuth::Optional,
         gs_conf::ClientAuth::Required => ClientAuth::Required,
     };
-    let server = server_config(
-        Path::new(&tls.cert),
-        Path::new(&tls.key),
-        file(&tls.ca),
-        client_auth,
-    )
-    .context("tls: the listener cannot be set up")?;
+    let server = server_config(Path::new(&tls.cert), Path::new(&tls.key), file(&tls.ca), client_auth)
+        .context("tls: the listener cannot be set up")?;
     Ok(Some(TlsAcceptor::from(server)))
 }
 

@@ -41,13 +41,7 @@ impl Publisher {
                 Shape::Gauge => recorder.describe_gauge(name, None, doc),
             }
         }
-        Publisher {
-            nodes,
-            recorder,
-            handle,
-            counters: HashMap::new(),
-            gauges: HashMap::new(),
-        }
+        Publisher { nodes, recorder, handle, counters: HashMap::new(), gauges: HashMap::new() }
     }
 
     /// What renders the newest published numbers; may be used from another thread.
@@ -78,13 +72,7 @@ impl Publisher {
             }
         }
         let stats = node.cache.section().stats();
-        self.counter(
-            i,
-            "gs_connections_accepted_total",
-            "",
-            "",
-            node.clients.accepted(),
-        );
+        self.counter(i, "gs_connections_accepted_total", "", "", node.clients.accepted());
         self.counter(i, "gs_connections_refused_total", "", "", node.clients.refused());
         self.counter(i, "gs_messages_delivered_total", "", "", node.bus.delivered());
         self.counter(i, "gs_contended_reads_total", "", "", stats.contended);
@@ -96,23 +84,11 @@ impl Publisher {
         let used = stats.blocks.saturating_sub(stats.free_blocks);
         self.gauge(i, "gs_section_blocks", "state", "used", used as f64);
         self.gauge(i, "gs_section_blocks", "state", "free", stats.free_blocks as f64);
-        self.gauge(
-            i,
-            "gs_section_occupancy_ratio",
-            "",
-            "",
-            used as f64 / stats.blocks.max(1) as f64,
-        );
+        self.gauge(i, "gs_section_occupancy_ratio", "", "", used as f64 / stats.blocks.max(1) as f64);
         for db in 0..DATABASES {
             let live = node.cache.section().live_count(db);
             if live > 0 || db == 0 || self.knows_db(i, db) {
-                self.gauge(
-                    i,
-                    "gs_sessions",
-                    "db",
-                    itoa::Buffer::new().format(db),
-                    live as f64,
-                );
+                self.gauge(i, "gs_sessions", "db", itoa::Buffer::new().format(db), live as f64);
             }
         }
         self.publish_relay(i, node);
@@ -129,20 +105,10 @@ impl Publisher {
         self.gauge(i, "gs_journal_bytes", "", "", relay.journal.size() as f64);
         self.gauge(i, "gs_journal_failing", "", "", flag(relay.journal.is_failing()));
         self.gauge(i, "gs_outbox_waiting", "", "", relay.outbox.waiting() as f64);
-        let agents = relay
-            .agents
-            .iter()
-            .filter(|agent| agent.connected.load(Ordering::Acquire))
-            .count();
+        let agents = relay.agents.iter().filter(|agent| agent.connected.load(Ordering::Acquire)).count();
         self.gauge(i, "gs_agents", "", "", agents as f64);
         self.gauge(i, "gs_stream_seq", "", "", relay.stream.last() as f64);
-        self.gauge(
-            i,
-            "gs_sibling_up",
-            "",
-            "",
-            flag(relay.downstream().is_some_and(|link| link.is_up())),
-        );
+        self.gauge(i, "gs_sibling_up", "", "", flag(relay.downstream().is_some_and(|link| link.is_up())));
         let members = relay.members.list();
         for state in [State::Up, State::Away, State::Lost] {
             let count = members.iter().filter(|member| member.state == state).count();
@@ -151,16 +117,12 @@ impl Publisher {
     }
 
     fn knows_db(&self, i: usize, db: u8) -> bool {
-        self.gauges
-            .contains_key(&(i, "gs_sessions", itoa::Buffer::new().format(db).to_owned()))
+        self.gauges.contains_key(&(i, "gs_sessions", itoa::Buffer::new().format(db).to_owned()))
     }
 
     fn key(&self, i: usize, name: &'static str, label: &'static str, value: &str) -> Key {
         let node = &self.nodes[i];
-        let mut labels = vec![
-            Label::new("node", node.name.clone()),
-            Label::new("role", node.role.word()),
-        ];
+        let mut labels = vec![Label::new("node", node.name.clone()), Label::new("role", node.role.word())];
         if !label.is_empty() {
             labels.push(Label::new(label, value.to_owned()));
         }
@@ -171,9 +133,7 @@ impl Publisher {
         debug_assert!(is_declared(name), "{name} is not in the table");
         let at = (i, name, value.to_owned());
         if !self.counters.contains_key(&at) {
-            let handle = self
-                .recorder
-                .register_counter(&self.key(i, name, label, value), &METADATA);
+            let handle = self.recorder.register_counter(&self.key(i, name, label, value), &METADATA);
             self.counters.insert(at.clone(), handle);
         }
         if let Some(handle) = self.counters.get(&at) {
@@ -185,9 +145,7 @@ impl Publisher {
         debug_assert!(is_declared(name), "{name} is not in the table");
         let at = (i, name, value.to_owned());
         if !self.gauges.contains_key(&at) {
-            let handle = self
-                .recorder
-                .register_gauge(&self.key(i, name, label, value), &METADATA);
+            let handle = self.recorder.register_gauge(&self.key(i, name, label, value), &METADATA);
             self.gauges.insert(at.clone(), handle);
         }
         if let Some(handle) = self.gauges.get(&at) {
@@ -205,19 +163,13 @@ fn is_declared(name: &str) -> bool {
 pub fn sorted(text: &str) -> String {
     let mut families: Vec<(&str, Vec<&str>, Vec<&str>)> = Vec::new();
     for line in text.lines().filter(|line| !line.is_empty()) {
-        let head = line
-            .strip_prefix("# HELP ")
-            .or_else(|| line.strip_prefix("# TYPE "));
+        let head = line.strip_prefix("# HELP ").or_else(|| line.strip_prefix("# TYPE "));
         let name = head.unwrap_or(line).split([' ', '{']).next().unwrap_or_default();
         if families.last().is_none_or(|(last, ..)| *last != name) {
             families.push((name, Vec::new(), Vec::new()));
         }
         if let Some((_, heads, series)) = families.last_mut() {
-            if head.is_some() {
-                heads.push(line)
-            } else {
-                series.push(line)
-            }
+            if head.is_some() { heads.push(line) } else { series.push(line) }
         }
     }
     families.sort();

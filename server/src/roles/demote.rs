@@ -101,17 +101,11 @@ pub async fn hand_over(node: Arc<Node>) {
             if permits.available_permits() == IN_FLIGHT && now_ms >= adopt_at_ms {
                 node.cache.section().adopt_evicting(&mut victims, batch);
                 // As long as some are found there may be more.
-                adopt_at_ms = if victims.is_empty() {
-                    now_ms + ADOPT_EVERY_MS
-                } else {
-                    now_ms
-                };
+                adopt_at_ms = if victims.is_empty() { now_ms + ADOPT_EVERY_MS } else { now_ms };
             }
             for (db, key) in std::mem::take(&mut *sibling.crowded.lock()) {
                 let id = node.id(db, &key);
-                node.cache
-                    .section()
-                    .bucket_victims(&id, node.now_ms(), &mut victims);
+                node.cache.section().bucket_victims(&id, node.now_ms(), &mut victims);
             }
             if demand.blocks > 0 {
                 let level = pressure::level(free, total, &params.pressure());
@@ -131,11 +125,7 @@ pub async fn hand_over(node: Arc<Node>) {
         let wait = if demand.blocks > 0 && !idle {
             None
         } else {
-            Some(if freeing {
-                PRESSED
-            } else {
-                Duration::from_millis(2)
-            })
+            Some(if freeing { PRESSED } else { Duration::from_millis(2) })
         };
         if let Some(wait) = wait {
             let mut stop = node.stopping();
@@ -167,11 +157,7 @@ fn by_hand(node: &Node, sibling: &Sibling, batch: usize, victims: &mut Vec<Victi
         }
     };
     node.cache.section().sweep(blocks, node.now_ms(), take, victims);
-    let left = if found == 0 {
-        0
-    } else {
-        sibling.asked.load(Ordering::Acquire).saturating_sub(found)
-    };
+    let left = if found == 0 { 0 } else { sibling.asked.load(Ordering::Acquire).saturating_sub(found) };
     sibling.asked.store(left, Ordering::Release);
 }
 
@@ -218,20 +204,13 @@ async fn send(
         let Some(meta) = node.cache.section().copy_victim(&victim.at, &mut key, &mut value) else {
             continue;
         };
-        let load = Load {
-            at: meta.at,
-            parcel: parcel(node, &meta, &key, &value),
-        };
+        let load = Load { at: meta.at, parcel: parcel(node, &meta, &key, &value) };
         let tier = match route(load.parcel.age_ms, &params.age(), reach) {
             Some(Route::Expansion) => Tier::Expansion,
             _ => Tier::Aging,
         };
         match sibling.target(tier, slot_of(&key)) {
-            Some(peer) => groups
-                .entry(peer.index)
-                .or_insert_with(|| (peer, Vec::new()))
-                .1
-                .push(load),
+            Some(peer) => groups.entry(peer.index).or_insert_with(|| (peer, Vec::new())).1.push(load),
             None => {
                 node.cache.section().abort(&load.at);
             }
@@ -264,34 +243,18 @@ async fn ship(node: &Arc<Node>, peer: &Arc<Peer>, loads: Vec<Load>) {
     let mut rest: HashMap<u16, (Arc<Peer>, Vec<&Load>)> = HashMap::new();
     for load in refused {
         let aging = (peer.tier == Tier::Expansion)
-            .then(|| {
-                sibling
-                    .placement
-                    .read()
-                    .owner(Tier::Aging, slot_of(&load.parcel.key))
-                    .cloned()
-            })
+            .then(|| sibling.placement.read().owner(Tier::Aging, slot_of(&load.parcel.key)).cloned())
             .flatten()
             .filter(|aging| aging.is_up());
         match aging {
-            Some(aging) => rest
-                .entry(aging.index)
-                .or_insert_with(|| (aging, Vec::new()))
-                .1
-                .push(load),
+            Some(aging) => rest.entry(aging.index).or_insert_with(|| (aging, Vec::new())).1.push(load),
             None => {
                 node.cache.section().abort(&load.at);
             }
         }
     }
     for (aging, loads) in rest.into_values() {
-        let loads: Vec<Load> = loads
-            .iter()
-            .map(|l| Load {
-                at: l.at,
-                parcel: l.parcel.clone(),
-            })
-            .collect();
+        let loads: Vec<Load> = loads.iter().map(|l| Load { at: l.at, parcel: l.parcel.clone() }).collect();
         let refused = match put(&aging, &loads).await {
             Some(copies) => settle(node, sibling, &aging, &loads, &copies).await,
             None => {
@@ -404,42 +367,23 @@ pub async fn pass_on(node: Arc<Node>) {
         let Some(relief) = node.relief() else { return };
         let params = *relief.params.read();
         let total = node.cache.section().stats().blocks;
-        let demand = pressure::demand(
-            node.cache.section().free_blocks(),
-            total,
-            freeing,
-            &params.pressure(),
-        );
+        let demand = pressure::demand(node.cache.section().free_blocks(), total, freeing, &params.pressure());
         freeing = demand.freeing;
         let asked = relief.asked.swap(0, Ordering::AcqRel);
         let mut victims = Vec::new();
         let now_ms = node.now_ms();
         if now_ms >= adopt_at_ms {
-            node.cache
-                .section()
-                .adopt_evicting(&mut victims, params.batch() as usize);
-            adopt_at_ms = if victims.is_empty() {
-                now_ms + ADOPT_EVERY_MS
-            } else {
-                now_ms
-            };
+            node.cache.section().adopt_evicting(&mut victims, params.batch() as usize);
+            adopt_at_ms = if victims.is_empty() { now_ms + ADOPT_EVERY_MS } else { now_ms };
         }
         let pressed = demand.blocks > 0 || asked > 0;
         // Without pressure only what has aged goes; under pressure the mark falls until enough goes.
-        let mark = if pressed {
-            cutoff.0
-        } else {
-            params.age().aged_after_ms
-        };
+        let mark = if pressed { cutoff.0 } else { params.age().aged_after_ms };
         let policy = Fifo { older_than_ms: mark };
         let (mut seen, mut taken) = (0u32, 0u32);
         let max = params.batch();
         node.cache.section().sweep(
-            if pressed {
-                PROBES
-            } else {
-                unhurried(&node, &params)
-            },
+            if pressed { PROBES } else { unhurried(&node, &params) },
             node.now_ms(),
             &mut |view| {
                 seen += 1;
@@ -453,11 +397,7 @@ pub async fn pass_on(node: Arc<Node>) {
             &mut victims,
         );
         if pressed {
-            cutoff = cutoff.older(Swept {
-                seen,
-                taken,
-                wanted: max / 2,
-            });
+            cutoff = cutoff.older(Swept { seen, taken, wanted: max / 2 });
         }
         if !victims.is_empty()
             && !pass_batch(&node, victims).await
@@ -465,11 +405,8 @@ pub async fn pass_on(node: Arc<Node>) {
         {
             return;
         }
-        let wait = if pressed {
-            PRESSED
-        } else {
-            Duration::from_millis(params.interval_ms().clamp(1, 1_000))
-        };
+        let wait =
+            if pressed { PRESSED } else { Duration::from_millis(params.interval_ms().clamp(1, 1_000)) };
         let mut stop = node.stopping();
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
@@ -487,18 +424,10 @@ async fn pass_batch(node: &Node, victims: Vec<Victim>) -> bool {
         key.clear();
         value.clear();
         if let Some(meta) = node.cache.section().copy_victim(&victim.at, &mut key, &mut value) {
-            loads.push(Load {
-                at: meta.at,
-                parcel: parcel(node, &meta, &key, &value),
-            });
+            loads.push(Load { at: meta.at, parcel: parcel(node, &meta, &key, &value) });
         }
     }
-    let mut out = wire::batch_head(
-        "GS.HANDOFF",
-        &[node.name.as_bytes()],
-        loads.len(),
-        wire::HANDOFF_WORDS,
-    );
+    let mut out = wire::batch_head("GS.HANDOFF", &[node.name.as_bytes()], loads.len(), wire::HANDOFF_WORDS);
     for load in &loads {
         load.parcel.encode(&mut out);
         encode_arg_u64(&mut out, copy_of(&load.at));
@@ -538,10 +467,7 @@ pub async fn hand_back(node: Arc<Node>) {
         let params = *sibling.params.read();
         let total = node.cache.section().stats().blocks;
         let peers = sibling.placement.read().peers.clone();
-        for peer in peers
-            .iter()
-            .filter(|peer| peer.tier == Tier::Expansion && peer.is_up())
-        {
+        for peer in peers.iter().filter(|peer| peer.tier == Tier::Expansion && peer.is_up()) {
             let held = peer.objects.load(Ordering::Relaxed);
             let free = node.cache.section().free_blocks();
             let n = pressure::hand_back(free, total, held, &params.pressure());

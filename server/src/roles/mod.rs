@@ -64,13 +64,10 @@ pub async fn expire(node: Arc<Node>, mut note: impl FnMut(&Node, &gs_client::cac
     let mut at = 0;
     while pause(&node, EXPIRE_STEP).await {
         let mut expired = 0;
-        at = node
-            .cache
-            .section()
-            .expire_sweep(at, step, node.now_ms(), &mut |meta, key| {
-                expired += 1;
-                note(&node, meta, key);
-            });
+        at = node.cache.section().expire_sweep(at, step, node.now_ms(), &mut |meta, key| {
+            expired += 1;
+            note(&node, meta, key);
+        });
         if expired > 0 {
             node.metrics.expired.add(expired);
             node.room.notify_waiters();

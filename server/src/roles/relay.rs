@@ -104,15 +104,9 @@ pub fn drop_some(node: &Node) -> usize {
     let mut victims: Vec<Victim> = Vec::new();
     for _ in 0..64 {
         let decide = &mut |view: &gs_client::cache::View| {
-            if view.refs > 0 {
-                Verdict::Demerit
-            } else {
-                Verdict::Take
-            }
+            if view.refs > 0 { Verdict::Demerit } else { Verdict::Take }
         };
-        node.cache
-            .section()
-            .sweep(64, node.now_ms(), decide, &mut victims);
+        node.cache.section().sweep(64, node.now_ms(), decide, &mut victims);
         if !victims.is_empty() {
             break;
         }
@@ -123,9 +117,7 @@ pub fn drop_some(node: &Node) -> usize {
 /// Frees one record of a key's two buckets, where a full section evicts.
 pub fn drop_from_buckets(node: &Node, id: &gs_client::cache::KeyId) {
     let mut victims: Vec<Victim> = Vec::new();
-    node.cache
-        .section()
-        .bucket_victims(id, node.now_ms(), &mut victims);
+    node.cache.section().bucket_victims(id, node.now_ms(), &mut victims);
     drop_all(node, &victims);
 }
 
@@ -168,11 +160,7 @@ async fn deliver(node: Arc<Node>) {
                 }
             }
         }
-        let retry = if failed {
-            Duration::from_millis(100)
-        } else {
-            Duration::from_secs(1)
-        };
+        let retry = if failed { Duration::from_millis(100) } else { Duration::from_secs(1) };
         let mut stop = node.stopping();
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
@@ -190,9 +178,7 @@ fn acknowledged(node: &Node, relay: &Relay, index: u16, batch: &[Order]) {
     relay.outbox.done(batch.len());
     for order in batch {
         let _lock = node.stripes.lock(&order.id);
-        relay
-            .directory
-            .remove_shadow(&order.id, order.db, index, order.copy);
+        relay.directory.remove_shadow(&order.id, order.db, index, order.copy);
         if !matches!(order.mode, Mode::Drop(_)) {
             relay.tombs.acknowledged(&order.id);
         }
@@ -204,12 +190,7 @@ async fn tell_flushes(node: &Node, relay: &Relay, link: &gs_client::link::Link) 
     let flushes = relay.flushes.load(Ordering::Acquire);
     let mut all = true;
     for member in relay.members.list().iter().filter(|m| m.state == State::Up) {
-        if relay
-            .flushes_told
-            .get(&member.index)
-            .is_some_and(|told| *told >= flushes)
-            || flushes == 0
-        {
+        if relay.flushes_told.get(&member.index).is_some_and(|told| *told >= flushes) || flushes == 0 {
             continue;
         }
         let index = member.index.to_string();
@@ -220,12 +201,7 @@ async fn tell_flushes(node: &Node, relay: &Relay, link: &gs_client::link::Link) 
                 continue;
             }
             let words = [db.to_string(), version.to_string()];
-            let call: [&[u8]; 4] = [
-                b"GS.FLUSH",
-                index.as_bytes(),
-                words[0].as_bytes(),
-                words[1].as_bytes(),
-            ];
+            let call: [&[u8]; 4] = [b"GS.FLUSH", index.as_bytes(), words[0].as_bytes(), words[1].as_bytes()];
             told &= matches!(link.call(&call).await, Ok(reply) if reply.is_ok());
         }
         if told {
@@ -245,11 +221,7 @@ async fn upkeep(node: Arc<Node>) {
         // While nobody holds a copy that is not listed, and no message can still be on its way, a plain
         // tombstone that nobody owes an answer to has nothing left to refuse.
         let settled = !relay.has_unreported() && !relay.has_doubts();
-        let noted_before = if settled {
-            unix_ms.saturating_sub(60_000)
-        } else {
-            0
-        };
+        let noted_before = if settled { unix_ms.saturating_sub(60_000) } else { 0 };
         relay.tombs.sweep(unix_ms, noted_before);
         // No message is on its way for longer than this.
         relay.condemned.lock().retain(|_, at| *at + 60_000 > unix_ms);
@@ -257,9 +229,7 @@ async fn upkeep(node: Arc<Node>) {
             relay.journal.compact(|| facts(&relay.tombs, &relay.flushed));
         }
         relay.agents.retain(|_, agent| {
-            let lapsed = node
-                .now_ms()
-                .saturating_sub(agent.heard_ms.load(Ordering::Acquire));
+            let lapsed = node.now_ms().saturating_sub(agent.heard_ms.load(Ordering::Acquire));
             agent.connected.load(Ordering::Acquire) || lapsed < 2 * node.settings.lease.as_millis() as u64
         });
     }

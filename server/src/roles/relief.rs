@@ -190,19 +190,11 @@ fn make_room(node: &Node, relief: &Relief, bucket: Option<&gs_client::cache::Key
             now_ms,
             &mut |view| {
                 seen += 1;
-                if view.remaining_ms.unwrap_or(u64::MAX) <= cutoff.0 {
-                    Verdict::Take
-                } else {
-                    Verdict::Keep
-                }
+                if view.remaining_ms.unwrap_or(u64::MAX) <= cutoff.0 { Verdict::Take } else { Verdict::Keep }
             },
             &mut victims,
         );
-        *cutoff = cutoff.sooner(Swept {
-            seen,
-            taken: victims.len() as u32,
-            wanted: 4,
-        });
+        *cutoff = cutoff.sooner(Swept { seen, taken: victims.len() as u32, wanted: 4 });
     }
     let (mut key, mut value) = (Vec::new(), Vec::new());
     let mut freed = 0;
@@ -217,13 +209,7 @@ fn make_room(node: &Node, relief: &Relief, bucket: Option<&gs_client::cache::Key
                 node.metrics.lost.add(1);
                 let copy = copy_of(&victim.at);
                 let (db, version) = (meta.db, meta.version);
-                relief.note(Dropped {
-                    db,
-                    key: key.as_slice().into(),
-                    version,
-                    copy,
-                    reason: "evicted",
-                });
+                relief.note(Dropped { db, key: key.as_slice().into(), version, copy, reason: "evicted" });
             }
             (Release::Changed, _) => {
                 node.cache.section().abort(&victim.at);
@@ -242,16 +228,7 @@ pub fn obey(node: &Node, mode: crate::core::outbox::Mode, db: u8, key: &[u8]) ->
     let _lock = node.stripes.lock(&id);
     let note = |kind, version| {
         let at = node.clock.unix_ms();
-        relief.tombs.put(
-            &id,
-            Tomb {
-                kind,
-                version,
-                gone_until: 0,
-                at,
-                owed: 0,
-            },
-        );
+        relief.tombs.put(&id, Tomb { kind, version, gone_until: 0, at, owed: 0 });
     };
     match mode {
         Mode::Tomb(version) => note(Kind::Tomb, version),
@@ -289,13 +266,7 @@ pub fn start(node: Arc<Node>) {
         if let Some(relief) = node.relief() {
             let copy = copy_of(&meta.at);
             let (db, version) = (meta.db, meta.version);
-            relief.note(Dropped {
-                db,
-                key: key.into(),
-                version,
-                copy,
-                reason: "expired",
-            });
+            relief.note(Dropped { db, key: key.into(), version, copy, reason: "expired" });
         }
     }));
     tokio::spawn(forget(node.clone()));
@@ -328,16 +299,8 @@ async fn join(node: Arc<Node>) {
             let capacity = (u64::from(geometry.blocks) * u64::from(geometry.block_bytes)).to_string();
             let tls = if relief.announce_tls { "1" } else { "0" };
             let addr = relief.announce.read().clone();
-            let call = [
-                "GS.SHARD",
-                "JOIN",
-                &node.name,
-                node.role.word(),
-                &addr,
-                &capacity,
-                &incarnation,
-                tls,
-            ];
+            let call =
+                ["GS.SHARD", "JOIN", &node.name, node.role.word(), &addr, &capacity, &incarnation, tls];
             let args: Vec<&[u8]> = call.iter().map(|word| word.as_bytes()).collect();
             match link.call(&args).await {
                 Ok(reply) => match reply.as_int() {
@@ -356,21 +319,9 @@ async fn join(node: Arc<Node>) {
         } else {
             let stats = node.cache.section().stats();
             let objects: u64 = (0..16).map(|db| node.cache.section().live_count(db)).sum();
-            let words = [
-                objects,
-                (stats.blocks - stats.free_blocks.min(stats.blocks)),
-                stats.blocks,
-            ]
-            .map(|n| n.to_string());
-            let call = [
-                "GS.SHARD",
-                "BEAT",
-                &node.name,
-                &incarnation,
-                &words[0],
-                &words[1],
-                &words[2],
-            ];
+            let words = [objects, (stats.blocks - stats.free_blocks.min(stats.blocks)), stats.blocks]
+                .map(|n| n.to_string());
+            let call = ["GS.SHARD", "BEAT", &node.name, &incarnation, &words[0], &words[1], &words[2]];
             let args: Vec<&[u8]> = call.iter().map(|word| word.as_bytes()).collect();
             if let Ok(Reply::Error(_)) = link.call(&args).await {
                 relief.index.store(0, Ordering::Release);
@@ -402,12 +353,8 @@ async fn tell(node: Arc<Node>) {
         let link = relief.sibling.read().clone();
         let joined = relief.index.load(Ordering::Acquire) != 0;
         if let (false, Some(link), true) = (batch.is_empty(), link, joined) {
-            let mut out = wire::batch_head(
-                "GS.DROPPED",
-                &[node.name.as_bytes()],
-                batch.len(),
-                wire::DROPPED_WORDS,
-            );
+            let mut out =
+                wire::batch_head("GS.DROPPED", &[node.name.as_bytes()], batch.len(), wire::DROPPED_WORDS);
             for item in &batch {
                 encode_arg_u64(&mut out, u64::from(item.db));
                 encode_arg(&mut out, &item.key);

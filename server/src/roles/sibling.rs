@@ -70,12 +70,7 @@ pub struct Placement {
 impl Default for Placement {
     fn default() -> Self {
         let nobody = || Box::new([NOBODY; SLOTS]);
-        Placement {
-            peers: Vec::new(),
-            expansion: nobody(),
-            aging: nobody(),
-            epoch: 0,
-        }
+        Placement { peers: Vec::new(), expansion: nobody(), aging: nobody(), epoch: 0 }
     }
 }
 
@@ -186,34 +181,22 @@ impl Sibling {
         if peer.is_up() {
             return Ok(peer.link.clone());
         }
-        let text = format!(
-            "relief '{}' holds the session and cannot be reached; try again later",
-            peer.name
-        );
+        let text = format!("relief '{}' holds the session and cannot be reached; try again later", peer.name);
         Err(Refusal::new(Code::Unavailable, text))
     }
 
     /// The relief that a session of this slot goes to, if one of its tier or else of the other can be asked.
     pub fn target(&self, tier: Tier, slot: u16) -> Option<Arc<Peer>> {
         let placement = self.placement.read();
-        let other = if tier == Tier::Aging {
-            Tier::Expansion
-        } else {
-            Tier::Aging
-        };
-        [tier, other]
-            .iter()
-            .find_map(|tier| placement.owner(*tier, slot).filter(|p| p.is_up()).cloned())
+        let other = if tier == Tier::Aging { Tier::Expansion } else { Tier::Aging };
+        [tier, other].iter().find_map(|tier| placement.owner(*tier, slot).filter(|p| p.is_up()).cloned())
     }
 
     /// Which tiers can take a session now.
     pub fn reach(&self) -> gs_policies::age::Reach {
         let placement = self.placement.read();
         let up = |tier| placement.peers.iter().any(|p| p.tier == tier && p.is_up());
-        gs_policies::age::Reach {
-            expansion: up(Tier::Expansion),
-            aging: up(Tier::Aging),
-        }
+        gs_policies::age::Reach { expansion: up(Tier::Expansion), aging: up(Tier::Aging) }
     }
 }
 
@@ -232,10 +215,7 @@ pub async fn join(
     let call = ["GS.MEMBER", "JOIN", &name, tier.word(), &addr, &incarnation];
     let args: Vec<&[u8]> = call.iter().map(|word| word.as_bytes()).collect();
     let reply = sibling.relay.call(&args).await.map_err(|e| {
-        Refusal::new(
-            Code::Unavailable,
-            format!("the relay cannot be reached ({e}); join again later"),
-        )
+        Refusal::new(Code::Unavailable, format!("the relay cannot be reached ({e}); join again later"))
     })?;
     let index = match &reply {
         Reply::Array(words) => words.first().and_then(Reply::as_u64),
@@ -245,10 +225,7 @@ pub async fn join(
     let index = index.ok_or_else(|| Refusal::err("the relay gave no index"))? as u16;
     {
         let mut placement = sibling.placement.write();
-        let same = placement
-            .peers
-            .iter()
-            .any(|p| p.index == index && p.addr == addr && p.tier == tier);
+        let same = placement.peers.iter().any(|p| p.index == index && p.addr == addr && p.tier == tier);
         if !same {
             placement.peers.retain(|p| p.name != name);
             placement.peers.push(Arc::new(Peer {
@@ -350,14 +327,7 @@ async fn report_once(sibling: &Sibling, peer: &Peer) -> Option<()> {
                 encode_arg_u64(&mut out, held.version);
                 encode_arg_u64(&mut out, held.copy);
             }
-            sibling
-                .relay
-                .call_encoded(out, 1)
-                .await
-                .ok()?
-                .first()?
-                .is_ok()
-                .then_some(())?;
+            sibling.relay.call_encoded(out, 1).await.ok()?.first()?.is_ok().then_some(())?;
         }
         if next == "0" {
             break;
@@ -396,12 +366,7 @@ pub fn keys_page(reply: &Reply) -> Option<(String, Vec<Held>)> {
             copy: copy.as_u64()?,
         })
     };
-    let items = flat
-        .as_chunks::<5>()
-        .0
-        .iter()
-        .map(held)
-        .collect::<Option<Vec<_>>>()?;
+    let items = flat.as_chunks::<5>().0.iter().map(held).collect::<Option<Vec<_>>>()?;
     Some((cursor, items))
 }
 
@@ -415,9 +380,7 @@ pub async fn copy(node: Arc<Node>, parcel: Parcel) -> Result<(u16, u64), Refusal
         )
     };
     let sibling = node.sibling().ok_or_else(nobody)?;
-    let peer = sibling
-        .target(Tier::Expansion, slot_of(&parcel.key))
-        .ok_or_else(nobody)?;
+    let peer = sibling.target(Tier::Expansion, slot_of(&parcel.key)).ok_or_else(nobody)?;
     let mut out = wire::batch_head("GS.PUT", &[], 1, wire::PUT_WORDS);
     parcel.encode(&mut out);
     let replies = peer.link.call_encoded(out, 1).await.map_err(|_| nobody())?;
@@ -434,26 +397,13 @@ pub async fn pass_along(node: &Arc<Node>, from: &str, loads: Vec<(Parcel, u64)>)
     let Some(sibling) = node.sibling() else {
         return answers;
     };
-    let from = sibling
-        .placement
-        .read()
-        .peers
-        .iter()
-        .find(|p| p.name == from)
-        .map(|p| p.index);
+    let from = sibling.placement.read().peers.iter().find(|p| p.name == from).map(|p| p.index);
     let Some(from) = from else { return answers };
     let mut groups: std::collections::HashMap<u16, (Arc<Peer>, Vec<usize>)> = Default::default();
     for (i, (parcel, _)) in loads.iter().enumerate() {
         let placement = sibling.placement.read();
-        if let Some(peer) = placement
-            .owner(Tier::Aging, slot_of(&parcel.key))
-            .filter(|peer| peer.is_up())
-        {
-            groups
-                .entry(peer.index)
-                .or_insert_with(|| (peer.clone(), Vec::new()))
-                .1
-                .push(i);
+        if let Some(peer) = placement.owner(Tier::Aging, slot_of(&parcel.key)).filter(|peer| peer.is_up()) {
+            groups.entry(peer.index).or_insert_with(|| (peer.clone(), Vec::new())).1.push(i);
         }
     }
     for (peer, group) in groups.into_values() {
@@ -467,12 +417,8 @@ pub async fn pass_along(node: &Arc<Node>, from: &str, loads: Vec<(Parcel, u64)>)
             demote::doubt(node, sibling, &peer).await;
             continue;
         };
-        let taken: Vec<(usize, i64)> = group
-            .iter()
-            .copied()
-            .zip(copies)
-            .filter(|(_, copy)| *copy > 0)
-            .collect();
+        let taken: Vec<(usize, i64)> =
+            group.iter().copied().zip(copies).filter(|(_, copy)| *copy > 0).collect();
         let words = [from.to_string(), peer.index.to_string()];
         let before = [words[0].as_bytes(), words[1].as_bytes()];
         let mut out = wire::batch_head("GS.RELOCATE", &before, taken.len(), wire::RELOCATE_WORDS);
@@ -568,10 +514,7 @@ async fn watch(node: &Node, sibling: &Sibling) {
     let silent_ms = 5 * node.settings.heartbeat.as_millis() as u64;
     let peers = sibling.placement.read().peers.clone();
     for peer in peers {
-        let heard = node
-            .now_ms()
-            .saturating_sub(peer.heard_ms.load(Ordering::Acquire))
-            < silent_ms;
+        let heard = node.now_ms().saturating_sub(peer.heard_ms.load(Ordering::Acquire)) < silent_ms;
         if peer.told_up.swap(heard, Ordering::AcqRel) == heard {
             continue;
         }

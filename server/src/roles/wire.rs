@@ -123,10 +123,7 @@ pub fn items<'a>(args: Args<'a>, at: usize, words: usize) -> Result<impl Iterato
     let count = number(args, at)? as usize;
     let rest = args.skip(at + 1);
     if count.checked_mul(words) != Some(rest.len()) {
-        let text = format!(
-            "{count} items of {words} words were announced, {} words came",
-            rest.len()
-        );
+        let text = format!("{count} items of {words} words were announced, {} words came", rest.len());
         return Err(Refusal::err(text));
     }
     Ok((0..count).map(move |i| rest.skip(i * words).take(words)))
@@ -139,26 +136,18 @@ pub fn word<'a>(args: Args<'a>, i: usize) -> Result<&'a [u8], Refusal> {
 
 /// The unsigned number at `i`.
 pub fn number(args: Args<'_>, i: usize) -> Result<u64, Refusal> {
-    args.get(i)
-        .and_then(gs_resp::parse_u64)
-        .ok_or_else(Refusal::not_integer)
+    args.get(i).and_then(gs_resp::parse_u64).ok_or_else(Refusal::not_integer)
 }
 
 /// The signed number at `i`.
 pub fn signed(args: Args<'_>, i: usize) -> Result<i64, Refusal> {
-    args.get(i)
-        .and_then(gs_resp::parse_i64)
-        .ok_or_else(Refusal::not_integer)
+    args.get(i).and_then(gs_resp::parse_i64).ok_or_else(Refusal::not_integer)
 }
 
 /// The logical database at `i`.
 pub fn database(args: Args<'_>, i: usize) -> Result<u8, Refusal> {
     let db = number(args, i)?;
-    if db < 16 {
-        Ok(db as u8)
-    } else {
-        Err(Refusal::err("DB index is out of range"))
-    }
+    if db < 16 { Ok(db as u8) } else { Err(Refusal::err("DB index is out of range")) }
 }
 
 /// The text at `i`.

@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [dir, relay, manage] = args.as_slice() else {
-        anyhow::bail!("usage: DIR HOST:PORT create|attach")
-    };
+    let [dir, relay, manage] = args.as_slice() else { anyhow::bail!("usage: DIR HOST:PORT create|attach") };
     let lru = LruConfig {
         dir: dir.into(),
         manage_section: manage == "create",
@@ -18,10 +16,7 @@ fn main() -> anyhow::Result<()> {
         attach_wait: Duration::from_secs(60),
         ..LruConfig::default()
     };
-    let relay = RelayConfig {
-        relays: vec![relay.clone()],
-        ..RelayConfig::default()
-    };
+    let relay = RelayConfig { relays: vec![relay.clone()], ..RelayConfig::default() };
     let sessions = Sessions::open(lru, relay)?;
     println!("open");
     for line in std::io::stdin().lock().lines() {
@@ -40,9 +35,7 @@ fn obey(sessions: &Sessions, words: &[&str]) -> anyhow::Result<String> {
         ["ready"] => sessions.ready_within(Duration::from_secs(60))?.to_string(),
         ["local", key] => shown(sessions.get_local(key.as_bytes())),
         ["get", key] => shown(sessions.get(key.as_bytes())?),
-        ["set", key, value, ms] => sessions
-            .set(key.as_bytes(), value.as_bytes(), ttl(ms)?)?
-            .to_string(),
+        ["set", key, value, ms] => sessions.set(key.as_bytes(), value.as_bytes(), ttl(ms)?)?.to_string(),
         ["set-if", key, value, version] => {
             match sessions.set_if_version(key.as_bytes(), value.as_bytes(), None, version.parse()?)? {
                 Some(version) => version.to_string(),
@@ -51,12 +44,8 @@ fn obey(sessions: &Sessions, words: &[&str]) -> anyhow::Result<String> {
         }
         ["delete", key] => sessions.delete(key.as_bytes())?.to_string(),
         ["delete-everywhere", key] => sessions.delete_everywhere(key.as_bytes())?.to_string(),
-        ["touch", key, ms] => sessions
-            .touch(key.as_bytes(), Duration::from_millis(ms.parse()?))?
-            .to_string(),
-        ["hash-set", key, value] => sessions
-            .hash_set(key.as_bytes(), value.as_bytes(), None)?
-            .to_string(),
+        ["touch", key, ms] => sessions.touch(key.as_bytes(), Duration::from_millis(ms.parse()?))?.to_string(),
+        ["hash-set", key, value] => sessions.hash_set(key.as_bytes(), value.as_bytes(), None)?.to_string(),
         ["check-hash", key, value] => format!("{:?}", sessions.check_hash(key.as_bytes(), value.as_bytes())?),
         ["stats"] => {
             let s = sessions.stats();

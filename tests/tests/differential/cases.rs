@@ -71,13 +71,7 @@ fn call(line: &str) -> Call {
 }
 
 fn script(text: &str) -> Script {
-    Script {
-        calls: text
-            .split(';')
-            .filter(|c| !c.trim().is_empty())
-            .map(call)
-            .collect(),
-    }
+    Script { calls: text.split(';').filter(|c| !c.trim().is_empty()).map(call).collect() }
 }
 
 fn scripts(texts: &[&str]) -> Vec<Script> {
@@ -86,12 +80,7 @@ fn scripts(texts: &[&str]) -> Vec<Script> {
 
 /// `template` once for every number, in place of `N`.
 fn with_numbers(templates: &[&str]) -> Vec<Script> {
-    let each = |t: &&str| {
-        NUMBERS
-            .iter()
-            .map(|n| script(&t.replace('N', n)))
-            .collect::<Vec<_>>()
-    };
+    let each = |t: &&str| NUMBERS.iter().map(|n| script(&t.replace('N', n))).collect::<Vec<_>>();
     templates.iter().flat_map(each).collect()
 }
 
@@ -137,16 +126,8 @@ fn ms_near(words: &[Vec<u8>]) -> bool {
 
 /// Every ordered choice of up to three options, over an absent and a present key.
 pub(crate) fn set_options() -> Vec<Script> {
-    let options = [
-        "EX 100",
-        "px 200000",
-        "EXAT 3400000000",
-        "pxat 3400000000000",
-        "KEEPTTL",
-        "NX",
-        "xx",
-        "GET",
-    ];
+    let options =
+        ["EX 100", "px 200000", "EXAT 3400000000", "pxat 3400000000000", "KEEPTTL", "NX", "xx", "GET"];
     let mut choices: Vec<Vec<&str>> = options.iter().map(|o| vec![*o]).collect();
     for a in options {
         for b in options {
@@ -294,12 +275,7 @@ pub(crate) fn raw() -> Vec<Script> {
         b"GET a b c\r\n",
         b"NOSUCH inline words\r\n",
     ];
-    lines
-        .iter()
-        .map(|raw| Script {
-            calls: vec![Call::Raw(raw.to_vec())],
-        })
-        .collect()
+    lines.iter().map(|raw| Script { calls: vec![Call::Raw(raw.to_vec())] }).collect()
 }
 
 /// Every command with too few and too many words.
@@ -351,10 +327,7 @@ pub(crate) fn arity() -> Vec<Script> {
         for words in 0..2 {
             all.push(script(&format!("{name}{}", " x".repeat(words))));
         }
-        if !matches!(
-            name,
-            "DEL" | "EXISTS" | "MGET" | "UNLINK" | "SUBSCRIBE" | "PSUBSCRIBE"
-        ) {
+        if !matches!(name, "DEL" | "EXISTS" | "MGET" | "UNLINK" | "SUBSCRIBE" | "PSUBSCRIBE") {
             all.push(script(&format!("{name}{}", " x".repeat(9))));
         }
     }

@@ -74,11 +74,7 @@ fn ask(wire: &mut Wire, call: &Call, sentinel: bool) -> Answer {
     if sentinel {
         encode(&mut out, &["PING", SENTINEL]);
     }
-    let mut answer = Answer {
-        raw: Vec::new(),
-        values: Vec::new(),
-        closed: wire.try_send(&out).is_err(),
-    };
+    let mut answer = Answer { raw: Vec::new(), values: Vec::new(), closed: wire.try_send(&out).is_err() };
     loop {
         match wire.raw_reply() {
             Ok((_, value)) if sentinel && value.flat().contains(SENTINEL) => return answer,
@@ -126,11 +122,7 @@ fn keyspace(addr: &str) -> Vec<(usize, String, String, Value, i64)> {
             let value = wire.call(&[b"GET", key]);
             let left = wire.call(&[b"PTTL", key]).int();
             // Rounded, because the two servers were not asked in the same instant.
-            let left = if left < 0 {
-                left
-            } else {
-                (left.min(wanted::DEADLINE_MS_FAR) + 5_000) / 10_000
-            };
+            let left = if left < 0 { left } else { (left.min(wanted::DEADLINE_MS_FAR) + 5_000) / 10_000 };
             all.push((db, String::from_utf8_lossy(key).into_owned(), kind, value, left));
         }
     }
@@ -146,9 +138,7 @@ fn compare(name: &str, scripts: &[Script]) {
     let ours = match std::env::var("GS_DIFFERENTIAL_ADDR") {
         Ok(addr) => addr,
         Err(_) => {
-            let spec = Spec::role("relay", &dir.path().join("relay"))
-                .flag("port", 0)
-                .flag("sibling-port", 0);
+            let spec = Spec::role("relay", &dir.path().join("relay")).flag("port", 0).flag("sibling-port", 0);
             node = Node::start(spec.flag("capacity", "16mb").set("sibling_mode", "inside"));
             node.addr()
         }
@@ -157,10 +147,7 @@ fn compare(name: &str, scripts: &[Script]) {
     let mut compared = 0;
     for protocol in [Protocol::Resp2, Protocol::Resp3] {
         for script in scripts {
-            let (theirs, mine) = (
-                replay(oracle.addr(), protocol, script),
-                replay(&ours, protocol, script),
-            );
+            let (theirs, mine) = (replay(oracle.addr(), protocol, script), replay(&ours, protocol, script));
             for (n, call) in script.calls.iter().enumerate() {
                 let (Some(theirs), Some(mine)) = (theirs.get(n), mine.get(n)) else {
                     if theirs.get(n).is_some() != mine.get(n).is_some() {
@@ -194,33 +181,19 @@ fn compare(name: &str, scripts: &[Script]) {
         }
     }
     assert!(compared > scripts.len(), "{name}: nothing was compared");
-    assert!(
-        findings.is_empty(),
-        "{name}: {} of {compared} differ:\n{}",
-        findings.len(),
-        findings.join("\n")
-    );
+    assert!(findings.is_empty(), "{name}: {} of {compared} differ:\n{}", findings.len(), findings.join("\n"));
 }
 
 /// A script up to its n-th call, in few characters.
 fn shown(script: &Script, n: usize) -> String {
     let call = |c: &Call| match c {
         Call::Words(words) => {
-            let words = words
-                .iter()
-                .map(|w| String::from_utf8_lossy(w).escape_debug().to_string());
+            let words = words.iter().map(|w| String::from_utf8_lossy(w).escape_debug().to_string());
             short(&Value::Simple(words.collect::<Vec<_>>().join(" ")))
         }
-        Call::Raw(bytes) => format!(
-            "raw {}",
-            short(&Value::Bulk(bytes.iter().take(60).copied().collect()))
-        ),
+        Call::Raw(bytes) => format!("raw {}", short(&Value::Bulk(bytes.iter().take(60).copied().collect()))),
     };
-    script.calls[..=n]
-        .iter()
-        .map(call)
-        .collect::<Vec<_>>()
-        .join(" ; ")
+    script.calls[..=n].iter().map(call).collect::<Vec<_>>().join(" ; ")
 }
 
 #[test]

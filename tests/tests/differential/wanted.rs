@@ -20,46 +20,14 @@ const WANTED: &[Wanted] = &[
         reason: "our own version and connection ids; the fields and their order are Redis's",
         judge: same_fields,
     },
-    Wanted {
-        command: "client id",
-        reason: "ids are counted per server",
-        judge: same_shape,
-    },
-    Wanted {
-        command: "info",
-        reason: "our own figures, in Redis's form",
-        judge: same_shape,
-    },
-    Wanted {
-        command: "pttl",
-        reason: "the two servers are not asked in the same millisecond",
-        judge: near,
-    },
-    Wanted {
-        command: "scan",
-        reason: "an order of our own; the cursor is opaque",
-        judge: same_members,
-    },
-    Wanted {
-        command: "keys",
-        reason: "an order of our own",
-        judge: same_members,
-    },
-    Wanted {
-        command: "pubsub channels",
-        reason: "an order of our own",
-        judge: same_members,
-    },
-    Wanted {
-        command: "randomkey",
-        reason: "random",
-        judge: same_shape,
-    },
-    Wanted {
-        command: "config get",
-        reason: "our own values and an order of our own",
-        judge: same_names,
-    },
+    Wanted { command: "client id", reason: "ids are counted per server", judge: same_shape },
+    Wanted { command: "info", reason: "our own figures, in Redis's form", judge: same_shape },
+    Wanted { command: "pttl", reason: "the two servers are not asked in the same millisecond", judge: near },
+    Wanted { command: "scan", reason: "an order of our own; the cursor is opaque", judge: same_members },
+    Wanted { command: "keys", reason: "an order of our own", judge: same_members },
+    Wanted { command: "pubsub channels", reason: "an order of our own", judge: same_members },
+    Wanted { command: "randomkey", reason: "random", judge: same_shape },
+    Wanted { command: "config get", reason: "our own values and an order of our own", judge: same_names },
 ];
 
 /// Deadlines further away than this (60 years) are equal: Redis keeps 63 bits of milliseconds, a record of
@@ -69,12 +37,8 @@ pub(crate) const DEADLINE_MS_FAR: i64 = 60 * 365 * 86_400_000;
 /// True if the difference between the two answers is a wanted one.
 pub(crate) fn differs(call: &Call, theirs: &Answer, mine: &Answer) -> bool {
     let Call::Words(words) = call else { return false };
-    let lower = |n: usize| {
-        words
-            .get(n)
-            .map(|w| String::from_utf8_lossy(w).to_ascii_lowercase())
-            .unwrap_or_default()
-    };
+    let lower =
+        |n: usize| words.get(n).map(|w| String::from_utf8_lossy(w).to_ascii_lowercase()).unwrap_or_default();
     let (one, two) = (lower(0), format!("{} {}", lower(0), lower(1)));
     let wanted = WANTED.iter().find(|w| w.command == one || w.command == two);
     wanted.is_some_and(|w| theirs.closed == mine.closed && (w.judge)(theirs, mine))

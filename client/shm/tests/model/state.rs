@@ -237,11 +237,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn start(left: Limits) -> State {
         let live = |key| Block {
-            ctl: Ctl {
-                st: St::Live,
-                owner: 1,
-                generation: 1,
-            },
+            ctl: Ctl { st: St::Live, owner: 1, generation: 1 },
             key,
             version: 1,
             touch: 0,
@@ -249,11 +245,7 @@ impl State {
             turn: 0,
         };
         let free = Block {
-            ctl: Ctl {
-                st: St::Free,
-                owner: 0,
-                generation: 0,
-            },
+            ctl: Ctl { st: St::Free, owner: 0, generation: 0 },
             key: 0,
             version: 0,
             touch: 0,
@@ -333,10 +325,7 @@ impl State {
         if touched.0 != 0 && found.0 == touched.0 && found.1 < touched.1 {
             return Err("an acknowledged touch is lost");
         }
-        if self
-            .answered
-            .is_some_and(|answer| self.true_once & (1 << answer) == 0)
-        {
+        if self.answered.is_some_and(|answer| self.true_once & (1 << answer) == 0) {
             return Err("a reader was told what was never true");
         }
         let at_rest = self.writer == Writer::Idle && self.releaser == Releaser::Idle;

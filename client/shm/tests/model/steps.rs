@@ -33,11 +33,7 @@ impl State {
 
     fn set(&mut self, block: u8, st: St, owner: u8) {
         let ctl = &mut self.blocks[block as usize].ctl;
-        *ctl = Ctl {
-            st,
-            owner,
-            generation: ctl.generation,
-        };
+        *ctl = Ctl { st, owner, generation: ctl.generation };
     }
 
     fn loose(&self, slot: usize) -> bool {
@@ -69,9 +65,7 @@ impl State {
                         s.acked_touch = (0, 0);
                         s.fence_moved = true;
                         let upto = s.next_version - 1;
-                        s.writer = Writer::Deleting {
-                            kill: Kill::of(0, upto, NOBODY),
-                        };
+                        s.writer = Writer::Deleting { kill: Kill::of(0, upto, NOBODY) };
                     }));
                 }
                 if self.left.touches > 0 {
@@ -90,11 +84,7 @@ impl State {
             })),
             Writer::EarlyKill { block, mut kill } => out.push(self.with(|s| {
                 let done = s.kill_step(&mut kill, s.relay, false);
-                s.writer = if done {
-                    Writer::Linked { block }
-                } else {
-                    Writer::EarlyKill { block, kill }
-                };
+                s.writer = if done { Writer::Linked { block } } else { Writer::EarlyKill { block, kill } };
             })),
             Writer::Committed { block } => out.push(self.with(|s| {
                 s.fence_moved |= mutant != Mutant::FenceLate;
@@ -103,11 +93,7 @@ impl State {
             })),
             Writer::Kill { block, mut kill } => out.push(self.with(|s| {
                 let done = s.kill_step(&mut kill, s.relay, false);
-                s.writer = if done {
-                    Writer::LateFence { block }
-                } else {
-                    Writer::Kill { block, kill }
-                };
+                s.writer = if done { Writer::LateFence { block } } else { Writer::Kill { block, kill } };
             })),
             Writer::LateFence { block } => out.push(self.with(|s| {
                 s.fence_moved |= mutant == Mutant::FenceLate;
@@ -137,12 +123,7 @@ impl State {
         let in_place = mutant == Mutant::InPlaceOfOld;
         if !in_place && !(0..SLOTS).any(|slot| s.loose(slot)) {
             // BucketFull: refused, unless the mutant makes room by force.
-            let other = s
-                .slots
-                .iter()
-                .flatten()
-                .find(|(b, _)| s.block(*b).key == 1)
-                .copied();
+            let other = s.slots.iter().flatten().find(|(b, _)| s.block(*b).key == 1).copied();
             let (Mutant::DropToMakeRoom, Some((block, _))) = (mutant, other) else {
                 return;
             };
@@ -155,19 +136,8 @@ impl State {
         let version = s.next_version;
         s.next_version += 1;
         let generation = s.blocks[block].ctl.generation + 1;
-        let ctl = Ctl {
-            st: St::Writing,
-            owner: s.relay,
-            generation,
-        };
-        s.blocks[block] = Block {
-            ctl,
-            key: 0,
-            version,
-            touch: 0,
-            closed: false,
-            turn: 0,
-        };
+        let ctl = Ctl { st: St::Writing, owner: s.relay, generation };
+        s.blocks[block] = Block { ctl, key: 0, version, touch: 0, closed: false, turn: 0 };
         s.writer = Writer::Written { block: block as u8 };
         out.push(s);
     }
@@ -188,10 +158,9 @@ impl State {
             Some(slot) => {
                 s.slots[slot] = Some((block, s.block(block).ctl.generation));
                 match mutant {
-                    Mutant::RetireFirst => Writer::EarlyKill {
-                        block,
-                        kill: Kill::of(0, s.block(block).version - 1, block),
-                    },
+                    Mutant::RetireFirst => {
+                        Writer::EarlyKill { block, kill: Kill::of(0, s.block(block).version - 1, block) }
+                    }
                     _ => Writer::Linked { block },
                 }
             }
@@ -322,19 +291,11 @@ impl State {
             })),
             Releaser::KillOlder { at, mut kill } => out.push(self.with(|s| {
                 let done = s.kill_step(&mut kill, s.relay, false);
-                s.releaser = if done {
-                    Releaser::Ending { at }
-                } else {
-                    Releaser::KillOlder { at, kill }
-                };
+                s.releaser = if done { Releaser::Ending { at } } else { Releaser::KillOlder { at, kill } };
             })),
             Releaser::Ending { at } => out.push(self.with(|s| {
                 let ctl = s.block(at.block).ctl;
-                let leaving = Ctl {
-                    st: St::Leaving,
-                    owner: s.relay,
-                    generation: at.ctl.generation,
-                };
+                let leaving = Ctl { st: St::Leaving, owner: s.relay, generation: at.ctl.generation };
                 if ctl == leaving || (early && ctl == at.ctl) {
                     s.set(at.block, St::Dead, s.relay);
                     s.releaser = Releaser::Won { at, left: 2 };
@@ -399,20 +360,9 @@ impl State {
             })),
             Sibling::Marked { block, ctl } => out.push(self.with(|s| {
                 let b = *s.block(block);
-                let at = At {
-                    block,
-                    ctl,
-                    key: b.key,
-                    version: b.version,
-                    touch: b.touch,
-                    turn: b.turn,
-                    copy: 0,
-                };
-                s.demoter = if b.ctl == ctl {
-                    Sibling::Copied { at }
-                } else {
-                    Sibling::Idle
-                };
+                let at =
+                    At { block, ctl, key: b.key, version: b.version, touch: b.touch, turn: b.turn, copy: 0 };
+                s.demoter = if b.ctl == ctl { Sibling::Copied { at } } else { Sibling::Idle };
             })),
             Sibling::Copied { at } => out.push(self.with(|s| s.store(at, mutant))),
             Sibling::Stored { at } => {
@@ -455,10 +405,7 @@ impl State {
                     s.set(*block, St::Free, 0);
                 } else {
                     s.set(*block, St::Evicting, s.sibling);
-                    s.demoter = Sibling::Marked {
-                        block: *block,
-                        ctl: s.block(*block).ctl,
-                    };
+                    s.demoter = Sibling::Marked { block: *block, ctl: s.block(*block).ctl };
                 }
             }));
         }
@@ -492,12 +439,7 @@ impl State {
         }
         self.copies += 1;
         self.relief[key] = Some((self.copies, at.version, at.touch));
-        self.demoter = Sibling::Stored {
-            at: At {
-                copy: self.copies,
-                ..at
-            },
-        };
+        self.demoter = Sibling::Stored { at: At { copy: self.copies, ..at } };
     }
 
     /// The first step of an abort: the record may be marked again under the same control word at once.
@@ -523,14 +465,8 @@ impl State {
                 s.reply = None;
                 s.demoter = match reply {
                     Reply::Freed => Sibling::Idle,
-                    Reply::Gone => Sibling::Drop {
-                        key: at.key,
-                        copy: at.copy,
-                    },
-                    Reply::Changed => Sibling::Marked {
-                        block: at.block,
-                        ctl: at.ctl,
-                    },
+                    Reply::Gone => Sibling::Drop { key: at.key, copy: at.copy },
+                    Reply::Changed => Sibling::Marked { block: at.block, ctl: at.ctl },
                 };
             }));
             return;
@@ -612,9 +548,7 @@ impl State {
                 s.request = None;
                 s.reply = None;
                 // The successor asks the relief what it holds.
-                s.dir = s
-                    .relief
-                    .map(|held| held.map(|(copy, version, _)| (copy, version)));
+                s.dir = s.relief.map(|held| held.map(|(copy, version, _)| (copy, version)));
             }));
         }
         if self.left.sibling_crashes > 0 {
@@ -630,13 +564,6 @@ impl State {
 
 impl Kill {
     fn of(key: u8, upto: u8, except: u8) -> Kill {
-        Kill {
-            slot: 0,
-            key,
-            upto,
-            except,
-            seen: None,
-            won: None,
-        }
+        Kill { slot: 0, key, upto, except, seen: None, won: None }
     }
 }

@@ -1,9 +1,5 @@
 //! The one place of the tests with `unsafe`: fork, and wait.
-#![allow(
-    unsafe_code,
-    dead_code,
-    reason = "fork has no safe form; each block says why it is sound here"
-)]
+#![allow(unsafe_code, dead_code, reason = "fork has no safe form; each block says why it is sound here")]
 
 /// How a child ended.
 #[derive(Debug, PartialEq, Eq)]

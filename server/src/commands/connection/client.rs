@@ -89,10 +89,7 @@ pub const COMMANDS: &[Command] = &[
             since: "2.4.0",
             group: Group::Connection,
             arity: Arity(-2),
-            flags: Flags::ADMIN
-                .or(Flags::NOSCRIPT)
-                .or(Flags::LOADING)
-                .or(Flags::STALE),
+            flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
             roles: Roles::EVERY,
             keys: Keys::None,
             args: &[
@@ -127,16 +124,10 @@ pub const COMMANDS: &[Command] = &[
             since: "7.0.0",
             group: Group::Connection,
             arity: Arity(3),
-            flags: Flags::ADMIN
-                .or(Flags::NOSCRIPT)
-                .or(Flags::LOADING)
-                .or(Flags::STALE),
+            flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
             roles: Roles::EVERY,
             keys: Keys::None,
-            args: &[Arg::oneof(
-                "enabled",
-                &[Arg::token_only("on", "ON"), Arg::token_only("off", "OFF")],
-            )],
+            args: &[Arg::oneof("enabled", &[Arg::token_only("on", "ON"), Arg::token_only("off", "OFF")])],
             complexity: "O(1)",
             summary: "Set client eviction mode for the current connection",
             acl: Acl::ADMIN.or(Acl::SLOW).or(Acl::DANGEROUS).or(Acl::CONNECTION),
@@ -154,10 +145,7 @@ pub const COMMANDS: &[Command] = &[
             flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE),
             roles: Roles::EVERY,
             keys: Keys::None,
-            args: &[Arg::oneof(
-                "enabled",
-                &[Arg::token_only("on", "ON"), Arg::token_only("off", "OFF")],
-            )],
+            args: &[Arg::oneof("enabled", &[Arg::token_only("on", "ON"), Arg::token_only("off", "OFF")])],
             complexity: "O(1)",
             summary: "Control whether the commands of this connection count as uses of keys",
             acl: Acl::SLOW.or(Acl::CONNECTION),
@@ -177,10 +165,7 @@ pub const COMMANDS: &[Command] = &[
             keys: Keys::None,
             args: &[Arg::oneof(
                 "attr",
-                &[
-                    Arg::string("libname").token("LIB-NAME"),
-                    Arg::string("libver").token("LIB-VER"),
-                ],
+                &[Arg::string("libname").token("LIB-NAME"), Arg::string("libver").token("LIB-VER")],
             )],
             complexity: "O(1)",
             summary: "Set what is known of the client's library",
@@ -239,9 +224,7 @@ pub(super) fn set_name(ctx: &mut Ctx<'_>, name: &[u8]) -> Result<(), Refusal> {
 
 /// The text, if all of it is printable ASCII without spaces: CLIENT LIST stays one line per client.
 fn visible(word: &[u8]) -> Option<&str> {
-    std::str::from_utf8(word)
-        .ok()
-        .filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()))
+    std::str::from_utf8(word).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()))
 }
 
 fn setinfo(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -251,9 +234,7 @@ fn setinfo(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Err(Refusal::err(format!("Unrecognized option '{option}'")).into());
     }
     let value = visible(args.at(3)).ok_or_else(|| {
-        Refusal::err(format!(
-            "{option} cannot contain spaces, newlines or special characters."
-        ))
+        Refusal::err(format!("{option} cannot contain spaces, newlines or special characters."))
     })?;
     let mut library = ctx.conn.info.library.lock();
     *(if is_name { &mut library.0 } else { &mut library.1 }) = value.to_owned();
@@ -281,10 +262,7 @@ pub(super) fn is_of_kind(ctx: &Ctx<'_>, info: &ClientInfo, kind: &[u8]) -> Resul
         b"normal" => Ok(!listens),
         b"pubsub" => Ok(listens),
         b"master" | b"replica" | b"slave" => Ok(false),
-        _ => Err(Refusal::err(format!(
-            "Unknown client type '{}'",
-            String::from_utf8_lossy(kind)
-        ))),
+        _ => Err(Refusal::err(format!("Unknown client type '{}'", String::from_utf8_lossy(kind)))),
     }
 }
 

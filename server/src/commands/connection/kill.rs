@@ -14,10 +14,7 @@ pub const COMMANDS: &[Command] = &[Command {
         since: "2.4.0",
         group: Group::Connection,
         arity: Arity(-3),
-        flags: Flags::ADMIN
-            .or(Flags::NOSCRIPT)
-            .or(Flags::LOADING)
-            .or(Flags::STALE),
+        flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
         roles: Roles::EVERY,
         keys: Keys::None,
         args: &[Arg::oneof(
@@ -92,30 +89,20 @@ impl<'a> Filter<'a> {
             }
             i += 2;
         }
-        if i == args.len() {
-            Ok(filter)
-        } else {
-            Err(Refusal::syntax())
-        }
+        if i == args.len() { Ok(filter) } else { Err(Refusal::syntax()) }
     }
 }
 
 fn kill(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let old_form = args.len() == 3;
     let filter = match old_form {
-        true => Filter {
-            addr: args.get(2),
-            own_too: true,
-            ..Filter::default()
-        },
+        true => Filter { addr: args.get(2), own_too: true, ..Filter::default() },
         false => Filter::parse(args)?,
     };
     let (mut killed, mut own) = (0, false);
     for info in ctx.node.clients.list() {
         let mut wanted = !filter.other_user && filter.id.is_none_or(|id| id == info.id);
-        wanted &= filter
-            .addr
-            .is_none_or(|addr| addr == info.addr.to_string().as_bytes());
+        wanted &= filter.addr.is_none_or(|addr| addr == info.addr.to_string().as_bytes());
         if let Some(kind) = filter.kind {
             wanted &= is_of_kind(ctx, &info, kind)?;
         }

@@ -104,9 +104,7 @@ fn pttl(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn ttl(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    answer(ctx, args.at(1), |ctx, deadline_ms| {
-        seconds(ctx.node.pttl(deadline_ms))
-    })
+    answer(ctx, args.at(1), |ctx, deadline_ms| seconds(ctx.node.pttl(deadline_ms)))
 }
 
 fn pexpiretime(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -114,7 +112,5 @@ fn pexpiretime(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn expiretime(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    answer(ctx, args.at(1), |ctx, deadline_ms| {
-        seconds(unix_ms(ctx, deadline_ms))
-    })
+    answer(ctx, args.at(1), |ctx, deadline_ms| seconds(unix_ms(ctx, deadline_ms)))
 }

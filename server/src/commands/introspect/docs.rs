@@ -50,13 +50,7 @@ fn argument(reply: &mut Writer<'_>, arg: &Arg) {
     let is_key = arg.kind == ArgKind::Key;
     // redis-cli follows the children of these two without looking whether there are any.
     let nests = matches!(arg.kind, ArgKind::OneOf | ArgKind::Block);
-    let more = [
-        is_key,
-        arg.token.is_some(),
-        arg.since.is_some(),
-        !flags.is_empty(),
-        nests,
-    ];
+    let more = [is_key, arg.token.is_some(), arg.since.is_some(), !flags.is_empty(), nests];
     reply.map(2 + more.iter().filter(|there| **there).count());
     pair(reply, "name", arg.name);
     pair(reply, "type", arg.kind.word());

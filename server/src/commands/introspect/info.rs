@@ -44,11 +44,8 @@ fn key_specs(reply: &mut Writer<'_>, row: &Command) {
     if spec.keys == Keys::None {
         return reply.set(0);
     }
-    let access: &[&str] = if spec.flags.contains(Flags::WRITE) {
-        &["RW", "access", "update"]
-    } else {
-        &["RO", "access"]
-    };
+    let access: &[&str] =
+        if spec.flags.contains(Flags::WRITE) { &["RW", "access", "update"] } else { &["RO", "access"] };
     reply.set(1);
     reply.map(3);
     reply.bulk_str("flags");
@@ -64,22 +61,10 @@ fn key_specs(reply: &mut Writer<'_>, row: &Command) {
     match spec.keys {
         // Redis counts a last key from the first one, unless it counts from the end.
         Keys::Range { first, last, step } => {
-            let last = if last < 0 {
-                i64::from(last)
-            } else {
-                i64::from(last) - i64::from(first)
-            };
-            part(
-                reply,
-                "range",
-                &[("lastkey", last), ("keystep", i64::from(step)), ("limit", 0)],
-            );
+            let last = if last < 0 { i64::from(last) } else { i64::from(last) - i64::from(first) };
+            part(reply, "range", &[("lastkey", last), ("keystep", i64::from(step)), ("limit", 0)]);
         }
-        _ => part(
-            reply,
-            "keynum",
-            &[("keynumidx", 0), ("firstkey", 1), ("keystep", 1)],
-        ),
+        _ => part(reply, "keynum", &[("keynumidx", 0), ("firstkey", 1), ("keystep", 1)]),
     }
 }
 

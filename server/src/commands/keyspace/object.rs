@@ -37,11 +37,7 @@ pub const COMMANDS: &[Command] = &[
             arity: Arity(-3),
             flags: Flags::READONLY,
             roles: Roles::EVERY,
-            keys: Keys::Range {
-                first: 2,
-                last: 2,
-                step: 1,
-            },
+            keys: Keys::Range { first: 2, last: 2, step: 1 },
             args: &[Arg::key("key"), Arg::integer("count").token("SAMPLES").optional()],
             complexity: "O(N) where N is the number of samples.",
             summary: "Estimate the memory usage of a key",
@@ -77,11 +73,7 @@ pub const COMMANDS: &[Command] = &[
             arity: Arity(3),
             flags: Flags::READONLY,
             roles: Roles::EVERY,
-            keys: Keys::Range {
-                first: 2,
-                last: 2,
-                step: 1,
-            },
+            keys: Keys::Range { first: 2, last: 2, step: 1 },
             args: &[Arg::key("key")],
             complexity: "O(1)",
             summary: "Inspect the internal encoding of a Redis object",
@@ -99,11 +91,7 @@ pub const COMMANDS: &[Command] = &[
             arity: Arity(3),
             flags: Flags::READONLY,
             roles: Roles::EVERY,
-            keys: Keys::Range {
-                first: 2,
-                last: 2,
-                step: 1,
-            },
+            keys: Keys::Range { first: 2, last: 2, step: 1 },
             args: &[Arg::key("key")],
             complexity: "O(1)",
             summary: "Get the logarithmic access frequency counter of a Redis object",
@@ -121,11 +109,7 @@ pub const COMMANDS: &[Command] = &[
             arity: Arity(3),
             flags: Flags::READONLY,
             roles: Roles::EVERY,
-            keys: Keys::Range {
-                first: 2,
-                last: 2,
-                step: 1,
-            },
+            keys: Keys::Range { first: 2, last: 2, step: 1 },
             args: &[Arg::key("key")],
             complexity: "O(1)",
             summary: "Get the time since a Redis object was last accessed",
@@ -143,11 +127,7 @@ pub const COMMANDS: &[Command] = &[
             arity: Arity(3),
             flags: Flags::READONLY,
             roles: Roles::EVERY,
-            keys: Keys::Range {
-                first: 2,
-                last: 2,
-                step: 1,
-            },
+            keys: Keys::Range { first: 2, last: 2, step: 1 },
             args: &[Arg::key("key")],
             complexity: "O(1)",
             summary: "Get the number of references to the value of the key",
@@ -185,10 +165,7 @@ fn about(
 fn usage(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mut i = 3;
     while i < args.len() {
-        let samples = args
-            .get(i + 1)
-            .filter(|_| args.is(i, "samples"))
-            .ok_or_else(Refusal::syntax)?;
+        let samples = args.get(i + 1).filter(|_| args.is(i, "samples")).ok_or_else(Refusal::syntax)?;
         if integer(samples)? < 0 {
             return Err(Refusal::syntax().into());
         }
@@ -196,9 +173,7 @@ fn usage(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     about(ctx, args, |ctx, meta| {
         let section = ctx.node.cache.section();
-        let blocks = section
-            .geometry()
-            .record_blocks(meta.key_len as usize, meta.value_len as usize);
+        let blocks = section.geometry().record_blocks(meta.key_len as usize, meta.value_len as usize);
         Ok(i64::from(blocks) * section.stats().block_bytes as i64)
     })
 }
@@ -225,11 +200,7 @@ fn encoding(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         ctx.reply().null();
         return Ok(Reply::Done);
     };
-    let mut word = if meta.value_len <= EMBSTR_BYTES_MAX {
-        "embstr"
-    } else {
-        "raw"
-    };
+    let mut word = if meta.value_len <= EMBSTR_BYTES_MAX { "embstr" } else { "raw" };
     if meta.kind == KIND_STRING && meta.value_len <= INTEGER_BYTES_MAX {
         let (text, _) = scratch_value(ctx, args.at(2))?;
         if integer(&text).is_ok() {

@@ -78,10 +78,9 @@ pub(super) fn reset(node: &Node) {
 pub(super) fn read(node: &Node) -> (Figures, Rates) {
     let (now, unix_ms) = (Figures::now(node), node.clock.unix_ms());
     let mut memory = MEMORY.lock();
-    let memory = memory.entry(node.run_id.clone()).or_insert_with(|| Memory {
-        sampled_ms: node.started_unix_ms,
-        ..Memory::default()
-    });
+    let memory = memory
+        .entry(node.run_id.clone())
+        .or_insert_with(|| Memory { sampled_ms: node.started_unix_ms, ..Memory::default() });
     let passed = unix_ms.saturating_sub(memory.sampled_ms.max(node.started_unix_ms));
     if passed >= SAMPLE_MS_MIN {
         let more = now.since(memory.sampled);

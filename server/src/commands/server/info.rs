@@ -27,81 +27,28 @@ struct Section {
 }
 
 const SECTIONS: &[Section] = &[
-    Section {
-        word: "server",
-        title: "Server",
-        default: true,
-        fill: server,
-    },
-    Section {
-        word: "clients",
-        title: "Clients",
-        default: true,
-        fill: clients,
-    },
-    Section {
-        word: "memory",
-        title: "Memory",
-        default: true,
-        fill: memory,
-    },
-    Section {
-        word: "persistence",
-        title: "Persistence",
-        default: true,
-        fill: persistence,
-    },
-    Section {
-        word: "stats",
-        title: "Stats",
-        default: true,
-        fill: stats,
-    },
-    Section {
-        word: "replication",
-        title: "Replication",
-        default: true,
-        fill: replication,
-    },
-    Section {
-        word: "modules",
-        title: "Modules",
-        default: true,
-        fill: |_, _| (),
-    },
-    Section {
-        word: "commandstats",
-        title: "Commandstats",
-        default: false,
-        fill: command_stats,
-    },
+    Section { word: "server", title: "Server", default: true, fill: server },
+    Section { word: "clients", title: "Clients", default: true, fill: clients },
+    Section { word: "memory", title: "Memory", default: true, fill: memory },
+    Section { word: "persistence", title: "Persistence", default: true, fill: persistence },
+    Section { word: "stats", title: "Stats", default: true, fill: stats },
+    Section { word: "replication", title: "Replication", default: true, fill: replication },
+    Section { word: "modules", title: "Modules", default: true, fill: |_, _| () },
+    Section { word: "commandstats", title: "Commandstats", default: false, fill: command_stats },
     Section {
         word: "cluster",
         title: "Cluster",
         default: true,
         fill: |_, lines| lines.line("cluster_enabled", 0),
     },
-    Section {
-        word: "keyspace",
-        title: "Keyspace",
-        default: true,
-        fill: keyspace,
-    },
-    Section {
-        word: "gs",
-        title: "Gs",
-        default: true,
-        fill: gs,
-    },
+    Section { word: "keyspace", title: "Keyspace", default: true, fill: keyspace },
+    Section { word: "gs", title: "Gs", default: true, fill: gs },
 ];
 
 /// The sections that `words` ask for, the usual ones where there is none.
 pub(super) fn text(node: &Node, words: Args<'_>) -> String {
     let asks = |word: &str| words.iter().any(|w| w.eq_ignore_ascii_case(word.as_bytes()));
-    let (all, usual) = (
-        asks("all") || asks("everything"),
-        words.is_empty() || asks("default"),
-    );
+    let (all, usual) = (asks("all") || asks("everything"), words.is_empty() || asks("default"));
     let mut text = String::with_capacity(4096);
     for section in SECTIONS {
         if all || (usual && section.default) || asks(section.word) {
@@ -147,14 +94,7 @@ fn memory(node: &Node, lines: &mut Lines) {
     lines.line("used_memory_human", human(used));
     lines.line("maxmemory", max);
     lines.line("maxmemory_human", human(max));
-    lines.line(
-        "maxmemory_policy",
-        if node.drops_when_full() {
-            "allkeys-lru"
-        } else {
-            "noeviction"
-        },
-    );
+    lines.line("maxmemory_policy", if node.drops_when_full() { "allkeys-lru" } else { "noeviction" });
     lines.line("mem_allocator", "shared-memory");
 }
 
@@ -167,20 +107,11 @@ fn human(bytes: u64) -> String {
         n /= 1024.0;
         unit += 1;
     }
-    if unit == 0 {
-        format!("{bytes}B")
-    } else {
-        format!("{n:.2}{}", units[unit])
-    }
+    if unit == 0 { format!("{bytes}B") } else { format!("{n:.2}{}", units[unit]) }
 }
 
 fn persistence(_: &Node, lines: &mut Lines) {
-    for name in [
-        "loading",
-        "async_loading",
-        "rdb_changes_since_last_save",
-        "rdb_bgsave_in_progress",
-    ] {
+    for name in ["loading", "async_loading", "rdb_changes_since_last_save", "rdb_bgsave_in_progress"] {
         lines.line(name, 0);
     }
     lines.line("rdb_last_bgsave_status", "ok");
@@ -236,10 +167,7 @@ fn keyspace(node: &Node, lines: &mut Lines) {
     for db in 0..DATABASES {
         let keys = node.count(db);
         if keys > 0 {
-            lines.line(
-                &format!("db{db}"),
-                format_args!("keys={keys},expires=0,avg_ttl=0"),
-            );
+            lines.line(&format!("db{db}"), format_args!("keys={keys},expires=0,avg_ttl=0"));
         }
     }
 }
@@ -264,15 +192,9 @@ fn gs(node: &Node, lines: &mut Lines) {
     lines.line("gs_lost", metrics.lost.get());
     let Some(relay) = node.relay() else { return };
     lines.line("gs_epoch", relay.versions.epoch());
-    lines.line(
-        "gs_sibling",
-        relay.sibling_addr.read().as_deref().unwrap_or("none"),
-    );
+    lines.line("gs_sibling", relay.sibling_addr.read().as_deref().unwrap_or("none"));
     lines.line("gs_reliefs", relay.members.list().len());
-    lines.line(
-        "gs_sessions_below",
-        (0..DATABASES).map(|db| relay.directory.live(db)).sum::<u64>(),
-    );
+    lines.line("gs_sessions_below", (0..DATABASES).map(|db| relay.directory.live(db)).sum::<u64>());
     lines.line("gs_orders_waiting", relay.outbox.waiting());
     lines.line("gs_journal_bytes", relay.journal.size());
     lines.line("gs_agents", relay.agents.len());
@@ -288,9 +210,6 @@ mod tests {
     #[test]
     fn bytes_read_as_in_redis() {
         assert_eq!((human(0).as_str(), human(1023).as_str()), ("0B", "1023B"));
-        assert_eq!(
-            (human(1536).as_str(), human(256 << 20).as_str()),
-            ("1.50K", "256.00M")
-        );
+        assert_eq!((human(1536).as_str(), human(256 << 20).as_str()), ("1.50K", "256.00M"));
     }
 }

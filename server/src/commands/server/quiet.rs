@@ -33,10 +33,7 @@ pub const COMMANDS: &[Command] = &[
             since: "2.8.13",
             group: Group::Server,
             arity: Arity(2),
-            flags: Flags::ADMIN
-                .or(Flags::NOSCRIPT)
-                .or(Flags::LOADING)
-                .or(Flags::STALE),
+            flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
             roles: Roles::EVERY,
             keys: Keys::None,
             args: &[],

@@ -96,9 +96,7 @@ fn incrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn decrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let by = integer(args.at(2))?
-        .checked_neg()
-        .ok_or_else(|| Refusal::err("decrement would overflow"))?;
+    let by = integer(args.at(2))?.checked_neg().ok_or_else(|| Refusal::err("decrement would overflow"))?;
     add(ctx, args.at(1), by)
 }
 

@@ -72,11 +72,7 @@ pub const COMMANDS: &[Command] = &[
             flags: Flags::WRITE.or(Flags::DENYOOM),
             roles: Roles::RELAY,
             keys: Keys::ONE,
-            args: &[
-                Arg::key("key"),
-                Arg::integer("milliseconds"),
-                Arg::string("value"),
-            ],
+            args: &[Arg::key("key"), Arg::integer("milliseconds"), Arg::string("value")],
             complexity: "O(1)",
             summary: "Set the value and expiration in milliseconds of a key",
             acl: Acl::WRITE.or(Acl::STRING).or(Acl::SLOW),
@@ -97,12 +93,9 @@ pub const COMMANDS: &[Command] = &[
             args: &[
                 Arg::key("key"),
                 Arg::string("value"),
-                Arg::oneof(
-                    "condition",
-                    &[Arg::token_only("nx", "NX"), Arg::token_only("xx", "XX")],
-                )
-                .since("2.6.12")
-                .optional(),
+                Arg::oneof("condition", &[Arg::token_only("nx", "NX"), Arg::token_only("xx", "XX")])
+                    .since("2.6.12")
+                    .optional(),
                 Arg::token_only("get", "GET").since("6.2.0").optional(),
                 Arg::oneof(
                     "expiration",
@@ -110,9 +103,7 @@ pub const COMMANDS: &[Command] = &[
                         Arg::integer("seconds").token("EX").since("2.6.12"),
                         Arg::integer("milliseconds").token("PX").since("2.6.12"),
                         Arg::unix_time("unix-time-seconds").token("EXAT").since("6.2.0"),
-                        Arg::unix_time("unix-time-milliseconds")
-                            .token("PXAT")
-                            .since("6.2.0"),
+                        Arg::unix_time("unix-time-milliseconds").token("PXAT").since("6.2.0"),
                         Arg::token_only("keepttl", "KEEPTTL").since("6.0.0"),
                     ],
                 )
@@ -209,10 +200,7 @@ fn store(
 fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let options = Options::parse(args, 3, OptionsOf::Set)?;
     let node = ctx.node;
-    let when = options
-        .expire
-        .map(|(form, word)| When::strict(node, word, form, "set"))
-        .transpose()?;
+    let when = options.expire.map(|(form, word)| When::strict(node, word, form, "set")).transpose()?;
     let stored = store(ctx, args.at(1), args.at(2), &options, when)?;
     match (options.get, stored.done) {
         (true, _) => {}
@@ -235,19 +223,13 @@ fn psetex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn setnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let options = Options {
-        nx: true,
-        ..Options::default()
-    };
+    let options = Options { nx: true, ..Options::default() };
     let stored = store(ctx, args.at(1), args.at(2), &options, None)?;
     ctx.int(i64::from(stored.done))
 }
 
 fn getset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let options = Options {
-        get: true,
-        ..Options::default()
-    };
+    let options = Options { get: true, ..Options::default() };
     store(ctx, args.at(1), args.at(2), &options, None)?;
     Ok(Reply::Done)
 }
@@ -257,12 +239,7 @@ fn mset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Err(Refusal::wrong_arity("mset").into());
     }
     let (node, db) = (ctx.node, ctx.conn.db);
-    let keys: Vec<_> = args
-        .iter()
-        .skip(1)
-        .step_by(2)
-        .map(|key| node.id(db, key))
-        .collect();
+    let keys: Vec<_> = args.iter().skip(1).step_by(2).map(|key| node.id(db, key)).collect();
     // All stripes at once: nobody sees half of it through a transaction. Should room run out in the middle,
     // the command runs again from its start, which writes the same.
     let _order = (!ctx.conn.scope.held).then(|| node.stripes.lock_many(&keys));

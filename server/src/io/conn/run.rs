@@ -34,11 +34,8 @@ impl<S: Stream> Serving<S> {
         let mut flow = Flow::On;
         self.unfinished = false;
         while at < self.pipe.input.len() {
-            let limits = if self.session.conn.authenticated {
-                &self.bounds.requests
-            } else {
-                &Limits::BEFORE_AUTH
-            };
+            let limits =
+                if self.session.conn.authenticated { &self.bounds.requests } else { &Limits::BEFORE_AUTH };
             match self.parser.advance(&self.pipe.input[at..], limits) {
                 Ok(Parsed::Incomplete) => break,
                 Ok(Parsed::Empty { consumed }) => at += consumed,
@@ -74,19 +71,14 @@ impl<S: Stream> Serving<S> {
         if at > 0 {
             self.pipe.consume(at);
             let (node, conn) = (&self.session.node, &self.session.conn);
-            conn.info
-                .active_ms
-                .store(node.clock.now_coarse_ms(), Ordering::Relaxed);
+            conn.info.active_ms.store(node.clock.now_coarse_ms(), Ordering::Relaxed);
             conn.info.db.store(usize::from(conn.db), Ordering::Relaxed);
         }
         Ok(flow)
     }
 
     fn writer(&mut self) -> Writer<'_> {
-        Writer {
-            out: &mut self.pipe.out,
-            proto: self.session.conn.proto,
-        }
+        Writer { out: &mut self.pipe.out, proto: self.session.conn.proto }
     }
 
     /// Runs one command to its reply.
@@ -107,14 +99,7 @@ impl<S: Stream> Serving<S> {
         let mut fetches = 0;
         while fetches < ATTEMPTS_MAX {
             let Session { node, conn } = &mut self.session;
-            let outcome = execute(
-                &mut Ctx {
-                    node,
-                    conn,
-                    out: &mut self.pipe.out,
-                },
-                args,
-            );
+            let outcome = execute(&mut Ctx { node, conn, out: &mut self.pipe.out }, args);
             let refusal = match outcome {
                 Ok(Reply::Done) => return Ok(Flow::On),
                 Ok(Reply::Close) => return Ok(Flow::Close),

@@ -19,39 +19,18 @@ struct World {
 
 fn world(said: &[(&str, &str)]) -> World {
     let (dir, node) = test_relay(said);
-    World {
-        node,
-        signal: watch::Sender::default(),
-        _dir: dir,
-    }
+    World { node, signal: watch::Sender::default(), _dir: dir }
 }
 
 impl World {
     fn connect(&self, pipe_bytes: usize) -> Client {
         let (here, stream) = tokio::io::duplex(pipe_bytes);
         let addr = ([127, 0, 0, 1], 1).into();
-        let info = self
-            .node
-            .clients
-            .enter(addr, false, self.node.now_ms(), 100)
-            .unwrap();
+        let info = self.node.clients.enter(addr, false, self.node.now_ms(), 100).unwrap();
         // Enough for a client that is slow, not for one that never reads.
-        let bounds = Bounds {
-            patience: Duration::from_millis(300),
-            ..Bounds::of(&self.node, 0)
-        };
-        let serving = serve(
-            self.node.clone(),
-            info.clone(),
-            here,
-            bounds,
-            self.signal.subscribe(),
-        );
-        Client {
-            stream,
-            served: tokio::spawn(serving),
-            info,
-        }
+        let bounds = Bounds { patience: Duration::from_millis(300), ..Bounds::of(&self.node, 0) };
+        let serving = serve(self.node.clone(), info.clone(), here, bounds, self.signal.subscribe());
+        Client { stream, served: tokio::spawn(serving), info }
     }
 }
 
@@ -88,9 +67,7 @@ async fn a_pipeline_is_answered_in_order_however_it_is_cut() {
     }
     client.expect("+OK\r\n$5\r\nhello\r\n+PONG\r\n$2\r\nhi\r\n").await;
     client.send("NOSUCH\r\nPING\r\n").await;
-    client
-        .expect("-ERR unknown command 'NOSUCH', with args beginning with: \r\n+PONG\r\n")
-        .await;
+    client.expect("-ERR unknown command 'NOSUCH', with args beginning with: \r\n+PONG\r\n").await;
     client.send("QUIT\r\n").await;
     client.expect("+OK\r\n").await;
     client.expect_end().await;
@@ -103,15 +80,11 @@ async fn what_is_no_request_is_told_once_and_closed() {
     let world = world(&[]);
     let mut client = world.connect(4096);
     client.send("PING\r\n*1\r\n$x\r\nPING\r\n").await;
-    client
-        .expect("+PONG\r\n-ERR Protocol error: invalid bulk length\r\n")
-        .await;
+    client.expect("+PONG\r\n-ERR Protocol error: invalid bulk length\r\n").await;
     drop(client.stream);
     client.served.await.unwrap();
     let mut browser = world.connect(4096);
-    browser
-        .send("POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nSET k v\r\n")
-        .await;
+    browser.send("POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nSET k v\r\n").await;
     browser.expect_end().await;
     assert_eq!(world.node.metrics.protocol_errors.get(), 2);
 }
@@ -123,9 +96,7 @@ async fn a_stranger_is_kept_short() {
     let mut stranger = world.connect(4096);
     stranger.send("GET k\r\n*2\r\n$4\r\nECHO\r\n$20000\r\n").await;
     stranger.expect("-NOAUTH Authentication required.\r\n").await;
-    stranger
-        .expect("-ERR Protocol error: unauthenticated bulk length\r\n")
-        .await;
+    stranger.expect("-ERR Protocol error: unauthenticated bulk length\r\n").await;
     drop(stranger.stream);
     let mut idler = world.connect(4096);
     idler.expect_end().await;
@@ -188,18 +159,12 @@ async fn messages_are_delivered_in_both_protocols() {
     let mut hello = [0; 4096];
     assert!(three.stream.read(&mut hello).await.unwrap() > 0);
     three.send("PSUBSCRIBE n*\r\n").await;
-    three
-        .expect(">3\r\n$10\r\npsubscribe\r\n$2\r\nn*\r\n:1\r\n")
-        .await;
+    three.expect(">3\r\n$10\r\npsubscribe\r\n$2\r\nn*\r\n:1\r\n").await;
     assert_eq!(world.node.bus.publish(b"news", b"hi"), 2);
-    two.expect("*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$2\r\nhi\r\n")
-        .await;
-    three
-        .expect(">4\r\n$8\r\npmessage\r\n$2\r\nn*\r\n$4\r\nnews\r\n$2\r\nhi\r\n")
-        .await;
+    two.expect("*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$2\r\nhi\r\n").await;
+    three.expect(">4\r\n$8\r\npmessage\r\n$2\r\nn*\r\n$4\r\nnews\r\n$2\r\nhi\r\n").await;
     two.send("UNSUBSCRIBE news\r\n").await;
-    two.expect("*3\r\n$11\r\nunsubscribe\r\n$4\r\nnews\r\n:0\r\n")
-        .await;
+    two.expect("*3\r\n$11\r\nunsubscribe\r\n$4\r\nnews\r\n:0\r\n").await;
     assert_eq!(world.node.bus.publish(b"news", b"again"), 1);
 }
 
