@@ -125,7 +125,7 @@ impl Refusal {
         /// Anything but HELLO, AUTH, QUIT and RESET before authentication.
         no_auth NoAuth "Authentication required.";
         /// HELLO without AUTH before authentication.
-        no_auth_hello NoAuth "HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time";
+        no_auth_hello NoAuth "HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time";
         /// AUTH with wrong words.
         wrong_pass WrongPass "invalid username-password pair or user is disabled.";
         /// AUTH where no password is set.

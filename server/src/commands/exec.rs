@@ -24,10 +24,24 @@ pub fn execute(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
                 multi.broken = true;
             }
             ctx.node.metrics.refused_commands.add(1);
+            if args.is(0, "exec") {
+                // A refused EXEC ends the transaction, or the connection would go on queueing.
+                ctx.conn.multi = None;
+                let code = Some(refusal.code).filter(|code| *code != Code::Err);
+                let code = code.map_or(String::new(), |code| format!("{} ", code.prefix()));
+                let text = format!("Transaction discarded because of: {code}{}", refusal.text);
+                return Err(Refusal::new(Code::ExecAbort, text).into());
+            }
             return Err(refusal.into());
         }
     };
-    if ctx.conn.multi.is_some() && !row.spec.flags.contains(Flags::NO_MULTI) && !is_control(row) {
+    if let Some(multi) = &mut ctx.conn.multi
+        && !is_control(row)
+    {
+        if row.spec.flags.contains(Flags::NO_MULTI) {
+            multi.broken = true;
+            return Err(Refusal::err("Command not allowed inside a transaction").into());
+        }
         return queue(ctx, args);
     }
     run(ctx, row, args)

@@ -94,6 +94,13 @@ impl<S: Stream> Serving<S> {
         flow
     }
 
+    /// An EXEC that waited and was refused after all is over: what comes next is not queued.
+    fn end_transaction(&mut self, args: Args<'_>) {
+        if args.is(0, "exec") {
+            self.session.conn.multi = None;
+        }
+    }
+
     async fn attempts(&mut self, args: Args<'_>) -> std::io::Result<Flow> {
         let mut waited = Waited::default();
         let mut fetches = 0;
@@ -128,9 +135,11 @@ impl<S: Stream> Serving<S> {
                     }
                 }
             };
+            self.end_transaction(args);
             self.writer().error(&refusal);
             return Ok(Flow::On);
         }
+        self.end_transaction(args);
         let text = "the keys of this command move as fast as they are brought here; send it again";
         self.writer().error(&Refusal::new(Code::TryAgain, text));
         Ok(Flow::On)
