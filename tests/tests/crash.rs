@@ -49,6 +49,7 @@ fn keys_of_a_relief_that_came_back_empty_are_unavailable_and_nothing_else_is() {
     cluster.wait_joined();
 
     let mut wire = cluster.wire();
+    let lost_port = cluster.reliefs[0].port().to_string();
     let (mut lost, mut served) = (0, 0);
     for n in 0..LOAD.count {
         let key = key(n);
@@ -58,8 +59,10 @@ fn keys_of_a_relief_that_came_back_empty_are_unavailable_and_nothing_else_is() {
                 served += 1;
             }
             reply if reply.is_error("UNAVAILABLE") => {
+                // A hand-over that was on its way when the sibling stopped may have arrived since.
+                let owner = || cluster.sibling().call(&["GS.SHARD", "OF", &key]).flat();
                 assert!(
-                    held[0].contains(&key),
+                    held[0].contains(&key) || (!held[1].contains(&key) && owner().contains(&lost_port)),
                     "{key} was not on the relief that lost its sessions: {reply:?}"
                 );
                 lost += 1;
