@@ -1,16 +1,14 @@
 //! The commands that nodes send each other: batches of put-if-newer, orders to drop, what moved, what was lost.
-//! All of them are idempotent: a message may arrive twice, or late.
+//! All of them are idempotent: a message may arrive twice, or late. Here are the rows, and what reliefs answer.
+
+mod relay;
+mod sibling;
 
 use crate::commands::{Answer, Command, Ctx, Outcome, Reply};
-use crate::core::members::{State, Tier};
-use crate::core::node::{Node, Relay};
-use crate::core::outbox::{Mode, Order};
-use crate::core::{resolve, topics};
-use crate::roles::wire::{self, Parcel, ParcelRef};
-use crate::roles::{relief, sibling};
-use gs_client::cache::{BlockRef, Lookup, Release};
+use crate::roles::relief;
+use crate::roles::wire::{self, ParcelRef};
+use gs_client::cache::Lookup;
 use gs_resp::{AclCategories, Arg, Args, Arity, Code, Flags, Group, Keys, Refusal, Roles, Spec, Writer};
-use std::sync::Arc;
 
 /// The row of a command between nodes.
 const fn row(
@@ -102,7 +100,7 @@ pub const COMMANDS: &[Command] = &[
             &[Arg::string("node"), COUNT, WORDS],
             "An expansion node passes sessions on to the aging node of their slot.",
         ),
-        run: handoff,
+        run: sibling::handoff,
     },
     Command {
         spec: row(
@@ -112,7 +110,7 @@ pub const COMMANDS: &[Command] = &[
             &[Arg::string("node"), COUNT, WORDS],
             "A relief tells which copies expired or were lost.",
         ),
-        run: dropped,
+        run: sibling::dropped,
     },
     Command {
         spec: row(
@@ -130,7 +128,7 @@ pub const COMMANDS: &[Command] = &[
             ],
             "Puts a second copy of a session on the expansion node of its slot.",
         ),
-        run: copy,
+        run: sibling::copy,
     },
     Command {
         spec: row(
@@ -140,7 +138,7 @@ pub const COMMANDS: &[Command] = &[
             &[DB.optional(), Arg::key("key").optional()],
             "Asks the demoter to make room at once, in a key's buckets if one is named.",
         ),
-        run: relieve,
+        run: sibling::relieve,
     },
     Command {
         spec: row(
@@ -150,7 +148,7 @@ pub const COMMANDS: &[Command] = &[
             &[NODE, COUNT, WORDS],
             "Sessions that a relief has taken: they are listed there and freed here.",
         ),
-        run: moved,
+        run: relay::moved,
     },
     Command {
         spec: row(
@@ -160,7 +158,7 @@ pub const COMMANDS: &[Command] = &[
             &[NODE, Arg::integer("to"), COUNT, WORDS],
             "Sessions that one relief passed on to another.",
         ),
-        run: relocate,
+        run: relay::relocate,
     },
     Command {
         spec: row(
@@ -170,7 +168,7 @@ pub const COMMANDS: &[Command] = &[
             &[NODE, COUNT, WORDS],
             "What a relief holds, page by page after it joined.",
         ),
-        run: report,
+        run: relay::report,
     },
     Command {
         spec: row(
@@ -180,7 +178,7 @@ pub const COMMANDS: &[Command] = &[
             &[DB, COUNT, Arg::key("key").multiple()],
             "Brings sessions back up.",
         ),
-        run: promote,
+        run: relay::promote,
     },
     Command {
         spec: row(
@@ -190,7 +188,7 @@ pub const COMMANDS: &[Command] = &[
             &[Arg::string("what"), WORDS],
             "The sibling tells of a relief that joined, reported, went silent, is in doubt or left.",
         ),
-        run: member,
+        run: relay::member,
     },
     Command {
         spec: row(
@@ -200,7 +198,7 @@ pub const COMMANDS: &[Command] = &[
             &[Arg::string("hello"), Arg::string("address"), Arg::integer("pid")],
             "A sibling says where it is; the answer is the identity of this life of the relay.",
         ),
-        run: hello,
+        run: relay::hello,
     },
 ];
 
@@ -326,324 +324,5 @@ fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         w.uint(*copy);
         w.int(*pttl);
     }
-    Ok(Reply::Done)
-}
-
-fn handoff(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let name = wire::text(args, 1)?.to_string();
-    let mut loads: Vec<(Parcel, u64)> = Vec::new();
-    for item in wire::items(args, 2, wire::HANDOFF_WORDS)? {
-        let p = ParcelRef::parse(item)?;
-        let parcel = Parcel {
-            db: p.db,
-            key: p.key.to_vec(),
-            version: p.version,
-            pttl: p.pttl,
-            kind: p.kind,
-            age_ms: p.age_ms,
-            value: p.value.to_vec(),
-        };
-        loads.push((parcel, wire::number(item, 7)?));
-    }
-    let node = ctx.node.clone();
-    ctx.later(async move {
-        let answers = sibling::pass_along(&node, &name, loads).await;
-        Ok(Box::new(move |w: &mut Writer<'_>| {
-            w.array(answers.len());
-            answers.iter().for_each(|n| w.int(*n));
-        }) as Answer)
-    })
-}
-
-fn dropped(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    if let Some(sibling) = ctx.node.sibling() {
-        let name = wire::text(args, 1)?;
-        let index = sibling.placement.read().peers.iter().find(|p| p.name == name).map(|p| p.index);
-        let index = index.ok_or_else(|| Refusal::err("not joined"))?.to_string();
-        let mut all: Vec<&[u8]> = vec![b"GS.DROPPED", index.as_bytes()];
-        all.extend(args.skip(2).iter());
-        let mut out = Vec::new();
-        gs_resp::encode_command(&mut out, &all);
-        let link = sibling.relay.clone();
-        return ctx.later(async move {
-            let away = |_| Refusal::new(Code::Unavailable, "the relay does not answer; try again later");
-            let reply = link.call_encoded(out, 1).await.map_err(away)?.pop();
-            Ok(Box::new(move |w: &mut Writer<'_>| match &reply {
-                Some(reply) => wire::forward(w, reply),
-                None => w.null(),
-            }) as Answer)
-        });
-    }
-    let relay = ctx.node.owner()?;
-    let index = wire::number(args, 1)? as u16;
-    for item in wire::items(args, 2, wire::DROPPED_WORDS)? {
-        let (db, key, copy) = (wire::database(item, 0)?, wire::word(item, 1)?, wire::number(item, 3)?);
-        let id = ctx.node.id(db, key);
-        let _lock = ctx.node.stripes.lock(&id);
-        let was = relay.directory.remove(&id, db, index, copy);
-        if was && item.is(4, "evicted") {
-            ctx.node.metrics.lost.add(1);
-        }
-    }
-    ctx.ok()
-}
-
-fn copy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let p = ParcelRef::parse(args.skip(1))?;
-    let (db, key, value) = (p.db, p.key.to_vec(), p.value.to_vec());
-    let parcel = Parcel { db, key, version: p.version, pttl: p.pttl, kind: p.kind, age_ms: p.age_ms, value };
-    let node = ctx.node.clone();
-    ctx.later(async move {
-        let (index, copy) = sibling::copy(node, parcel).await?;
-        Ok(Box::new(move |w: &mut Writer<'_>| {
-            w.array(2);
-            w.uint(u64::from(index));
-            w.uint(copy);
-        }) as Answer)
-    })
-}
-
-fn relieve(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    if let Some(sibling) = ctx.node.sibling() {
-        if args.len() == 3 {
-            let crowd = (wire::database(args, 1)?, wire::word(args, 2)?.into());
-            let mut crowded = sibling.crowded.lock();
-            if crowded.len() < 1_024 {
-                crowded.push(crowd);
-            }
-        }
-        sibling.wake.notify_one();
-    }
-    ctx.ok()
-}
-
-fn moved(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let relay = ctx.node.owner()?;
-    let index = wire::number(args, 1)? as u16;
-    let tier = relay.members.get(index).map_or(Tier::Aging, |member| member.tier);
-    let mut answers = Vec::new();
-    for item in wire::items(args, 2, wire::MOVED_WORDS)? {
-        let at = BlockRef {
-            index: wire::number(item, 4)? as u32,
-            ctl: wire::number(item, 5)?,
-            w4: wire::number(item, 6)?,
-        };
-        let (db, key) = (wire::database(item, 0)?, wire::word(item, 1)?);
-        answers.push(settle(
-            ctx.node,
-            relay,
-            index,
-            tier,
-            db,
-            key,
-            (wire::number(item, 2)?, wire::number(item, 3)?),
-            &at,
-        ));
-    }
-    ctx.node.room.notify_waiters();
-    ints(ctx, &answers)
-}
-
-/// One session that a relief has taken. 1: listed there, freed here. 0: this record is no longer the truth.
-/// 2: its deadline changed while it was on its way. 3: as 0 or 2, but the relief's copy stays: it is listed.
-#[allow(clippy::too_many_arguments)]
-fn settle(
-    node: &Node,
-    relay: &Relay,
-    index: u16,
-    tier: Tier,
-    db: u8,
-    key: &[u8],
-    copy: (u64, u64),
-    at: &BlockRef,
-) -> i64 {
-    let (version, number) = copy;
-    let id = node.id(db, key);
-    let _lock = node.stripes.lock(&id);
-    let _move = node.stripes.moving();
-    // What is freed must be this very record: a peer that names another key's block changes nothing.
-    let here = node.cache.section().peek(&id, key, node.now_ms());
-    if here.is_none_or(|meta| meta.at.index != at.index || meta.at.ctl != at.ctl || meta.version != version) {
-        // Where the relief is listed with this version already, it stored its listed copy again.
-        return if relay.directory.renumber(&id, db, index, version, number) { 3 } else { 0 };
-    }
-    if relay.is_condemned(index, number) {
-        return 2;
-    }
-    let was_second =
-        relay.directory.holders(&id).iter().any(|h| h.node == index && h.version == version && h.second);
-    // Listed before it is freed: a reader that misses it here finds it there.
-    let superseded = relay.directory.insert(&id, db, index, version, number);
-    match node.cache.section().release(at) {
-        Release::Freed => {
-            for old in superseded {
-                let mode = Mode::Floor(version);
-                relay.outbox.push(old.node, Order { mode, db, key: key.into(), id, copy: old.copy });
-            }
-            let path = node.paths.of(key);
-            let reason = if tier == Tier::Aging { "aged" } else { "pressure" };
-            let notice = topics::Notice { db, key, version: Some(version), reason, ..Default::default() };
-            topics::publish(&node.bus, &path.name, "session_backup", &notice);
-            topics::publish(&node.bus, &path.name, "session_received", &notice);
-            match tier {
-                Tier::Expansion => node.metrics.demoted_expansion.add(1),
-                Tier::Aging => node.metrics.demoted_aging.add(1),
-            }
-            1
-        }
-        _ if was_second => {
-            relay.directory.insert_second(&id, db, index, version, number);
-            3
-        }
-        gone => {
-            relay.directory.remove(&id, db, index, number);
-            if matches!(gone, Release::Changed) { 2 } else { 0 }
-        }
-    }
-}
-
-fn relocate(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let relay = ctx.node.owner()?;
-    let (from, to) = (wire::number(args, 1)? as u16, wire::number(args, 2)? as u16);
-    let mut answers = Vec::new();
-    for item in wire::items(args, 3, wire::RELOCATE_WORDS)? {
-        let (db, key) = (wire::database(item, 0)?, wire::word(item, 1)?);
-        let (version, old, new) = (wire::number(item, 2)?, wire::number(item, 3)?, wire::number(item, 4)?);
-        let id = ctx.node.id(db, key);
-        let _lock = ctx.node.stripes.lock(&id);
-        let _move = ctx.node.stripes.moving();
-        // 1: listed there now. 0: nobody reads either copy. -1: the new copy is being dropped; the old one stays.
-        answers.push(match relay.is_condemned(to, new) {
-            true => -1,
-            false => i64::from(relay.directory.relocate(&id, db, (from, old), (to, version, new))),
-        });
-    }
-    ints(ctx, &answers)
-}
-
-fn report(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let index = wire::number(args, 1)? as u16;
-    for item in wire::items(args, 2, wire::REPORT_WORDS)? {
-        let (db, key) = (wire::database(item, 0)?, wire::word(item, 1)?);
-        resolve::list(ctx.node, index, db, key, wire::number(item, 2)?, wire::number(item, 3)?);
-    }
-    ctx.ok()
-}
-
-fn promote(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let db = wire::database(args, 1)?;
-    let keys: Vec<Box<[u8]>> = wire::items(args, 2, 1)?.map(|item| item.at(0).into()).collect();
-    let node = ctx.node.clone();
-    ctx.later(async move {
-        let mut up = 0;
-        for key in keys {
-            up += i64::from(resolve::promote(node.clone(), db, key).await);
-        }
-        Ok(Box::new(move |w: &mut Writer<'_>| w.int(up)) as Answer)
-    })
-}
-
-fn member(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let node: Arc<Node> = ctx.node.clone();
-    let relay = node.owner()?;
-    let index = || wire::number(args, 2).map(|n| n as u16);
-    let done = match args.at(1) {
-        b"JOIN" => {
-            let tier = args.get(3).and_then(Tier::parse).ok_or_else(Refusal::syntax)?;
-            let (name, addr, life) = (wire::text(args, 2)?, wire::text(args, 4)?, wire::text(args, 5)?);
-            let (index, lost) = relay.members.join(name, tier, addr, life).map_err(Refusal::err)?;
-            if let Some(lost) = lost {
-                let sessions =
-                    relay.directory.count_by_node().iter().find(|(n, _)| *n == lost).map_or(0, |(_, n)| *n);
-                node.metrics.lost.add(sessions);
-                for order in relay.outbox.forget(lost) {
-                    relay.tombs.acknowledged(&order.id);
-                }
-                tracing::error!(
-                    relief = name,
-                    sessions,
-                    "a relief came back without its sessions: they answer -UNAVAILABLE"
-                );
-            }
-            // An answer may have been lost with the connection: what it holds is looked at after every join.
-            relay.members.update(index, |m| m.audited = false);
-            relay.members_changed();
-            return ints(ctx, &[i64::from(index)]);
-        }
-        b"REPORTED" => relay.members.update(index()?, |m| (m.reported, m.audited) = (true, true)),
-        b"DOUBT" => relay.members.update(index()?, |m| m.audited = false),
-        b"STATE" => {
-            let state = if args.is(3, "up") { State::Up } else { State::Away };
-            relay.members.update(index()?, |m| {
-                if m.state != State::Lost {
-                    m.state = state;
-                }
-            })
-        }
-        b"LEAVE" => return leave(ctx, args),
-        b"LIST" => return list(ctx),
-        _ => return Err(Refusal::syntax().into()),
-    };
-    relay.members_changed();
-    if done { ctx.ok() } else { Err(Refusal::err("no member has that index").into()) }
-}
-
-fn leave(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let relay = ctx.node.owner()?;
-    let name = wire::text(args, 2)?;
-    let indexes: Vec<u16> = relay.members.list().iter().filter(|m| m.name == name).map(|m| m.index).collect();
-    if indexes.is_empty() {
-        return Err(Refusal::err(format!("no relief is named '{name}'; GS.SHARD NODES lists them")).into());
-    }
-    let held: u64 =
-        relay.directory.count_by_node().iter().filter(|(n, _)| indexes.contains(n)).map(|(_, n)| n).sum();
-    if held > 0 && !args.is(3, "FORCE") {
-        let text =
-            format!("relief '{name}' holds {held} sessions; GS.SHARD LEAVE {name} FORCE gives them up");
-        return Err(Refusal::err(text).into());
-    }
-    for index in relay.members.remove(name) {
-        let lost = relay.directory.forget_node(index);
-        ctx.node.metrics.lost.add(lost);
-        for order in relay.outbox.forget(index) {
-            relay.tombs.acknowledged(&order.id);
-        }
-    }
-    relay.members_changed();
-    ctx.int(held as i64)
-}
-
-fn list(ctx: &mut Ctx<'_>) -> Outcome {
-    let node = ctx.node.clone();
-    let relay = node.owner()?;
-    let counts = relay.directory.count_by_node();
-    let members = relay.members.list();
-    let mut w = ctx.reply();
-    w.array(members.len());
-    for m in members {
-        let sessions = counts.iter().find(|(n, _)| *n == m.index).map_or(0, |(_, n)| *n);
-        w.array(6);
-        w.uint(u64::from(m.index));
-        w.bulk_str(&m.name);
-        w.bulk_str(m.tier.word());
-        w.bulk_str(&m.addr);
-        w.bulk_str(m.state.word());
-        w.uint(sessions);
-    }
-    Ok(Reply::Done)
-}
-
-fn hello(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let node = ctx.node.clone();
-    let relay = node.owner()?;
-    let addr = wire::text(args, 2)?;
-    relay.members.doubt_all();
-    relay.members_changed();
-    *relay.sibling_addr.write() = Some(addr.to_string());
-    *relay.sibling.write() = Some(node.links.open(addr));
-    relay.outbox.wake();
-    tracing::info!(addr, pid = wire::number(args, 3)?, "the sibling is here");
-    let life = node.run_id.clone();
-    ctx.reply().bulk_str(&life);
     Ok(Reply::Done)
 }

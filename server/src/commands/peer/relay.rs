@@ -1,0 +1,243 @@
+//! What a relay answers to its sibling: what moved, what reliefs hold, and who they are.
+
+use crate::commands::peer::ints;
+use crate::commands::{Answer, Ctx, Outcome, Reply};
+use crate::core::members::{State, Tier};
+use crate::core::node::{Node, Relay};
+use crate::core::outbox::{Mode, Order};
+use crate::core::{resolve, topics};
+use crate::roles::wire;
+use gs_client::cache::{BlockRef, Release};
+use gs_resp::{Args, Refusal, Writer};
+use std::sync::Arc;
+
+pub(super) fn moved(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let relay = ctx.node.owner()?;
+    let index = wire::number(args, 1)? as u16;
+    let tier = relay.members.get(index).map_or(Tier::Aging, |member| member.tier);
+    let mut answers = Vec::new();
+    for item in wire::items(args, 2, wire::MOVED_WORDS)? {
+        let at = BlockRef {
+            index: wire::number(item, 4)? as u32,
+            ctl: wire::number(item, 5)?,
+            w4: wire::number(item, 6)?,
+        };
+        let (db, key) = (wire::database(item, 0)?, wire::word(item, 1)?);
+        answers.push(settle(
+            ctx.node,
+            relay,
+            index,
+            tier,
+            db,
+            key,
+            (wire::number(item, 2)?, wire::number(item, 3)?),
+            &at,
+        ));
+    }
+    ctx.node.room.notify_waiters();
+    ints(ctx, &answers)
+}
+
+/// One session that a relief has taken. 1: listed there, freed here. 0: this record is no longer the truth.
+/// 2: its deadline changed while it was on its way. 3: as 0 or 2, but the relief's copy stays: it is listed.
+#[allow(clippy::too_many_arguments)]
+fn settle(
+    node: &Node,
+    relay: &Relay,
+    index: u16,
+    tier: Tier,
+    db: u8,
+    key: &[u8],
+    copy: (u64, u64),
+    at: &BlockRef,
+) -> i64 {
+    let (version, number) = copy;
+    let id = node.id(db, key);
+    let _lock = node.stripes.lock(&id);
+    let _move = node.stripes.moving();
+    // What is freed must be this very record: a peer that names another key's block changes nothing.
+    let here = node.cache.section().peek(&id, key, node.now_ms());
+    if here.is_none_or(|meta| meta.at.index != at.index || meta.at.ctl != at.ctl || meta.version != version) {
+        // Where the relief is listed with this version already, it stored its listed copy again.
+        return if relay.directory.renumber(&id, db, index, version, number) { 3 } else { 0 };
+    }
+    if relay.is_condemned(index, number) {
+        return 2;
+    }
+    let was_second =
+        relay.directory.holders(&id).iter().any(|h| h.node == index && h.version == version && h.second);
+    // Listed before it is freed: a reader that misses it here finds it there.
+    let superseded = relay.directory.insert(&id, db, index, version, number);
+    match node.cache.section().release(at) {
+        Release::Freed => {
+            for old in superseded {
+                let mode = Mode::Floor(version);
+                relay.outbox.push(old.node, Order { mode, db, key: key.into(), id, copy: old.copy });
+            }
+            let path = node.paths.of(key);
+            let reason = if tier == Tier::Aging { "aged" } else { "pressure" };
+            let notice = topics::Notice { db, key, version: Some(version), reason, ..Default::default() };
+            topics::publish(&node.bus, &path.name, "session_backup", &notice);
+            topics::publish(&node.bus, &path.name, "session_received", &notice);
+            match tier {
+                Tier::Expansion => node.metrics.demoted_expansion.add(1),
+                Tier::Aging => node.metrics.demoted_aging.add(1),
+            }
+            1
+        }
+        _ if was_second => {
+            relay.directory.insert_second(&id, db, index, version, number);
+            3
+        }
+        gone => {
+            relay.directory.remove(&id, db, index, number);
+            if matches!(gone, Release::Changed) { 2 } else { 0 }
+        }
+    }
+}
+
+pub(super) fn relocate(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let relay = ctx.node.owner()?;
+    let (from, to) = (wire::number(args, 1)? as u16, wire::number(args, 2)? as u16);
+    let mut answers = Vec::new();
+    for item in wire::items(args, 3, wire::RELOCATE_WORDS)? {
+        let (db, key) = (wire::database(item, 0)?, wire::word(item, 1)?);
+        let (version, old, new) = (wire::number(item, 2)?, wire::number(item, 3)?, wire::number(item, 4)?);
+        let id = ctx.node.id(db, key);
+        let _lock = ctx.node.stripes.lock(&id);
+        let _move = ctx.node.stripes.moving();
+        // 1: listed there now. 0: nobody reads either copy. -1: the new copy is being dropped; the old one stays.
+        answers.push(match relay.is_condemned(to, new) {
+            true => -1,
+            false => i64::from(relay.directory.relocate(&id, db, (from, old), (to, version, new))),
+        });
+    }
+    ints(ctx, &answers)
+}
+
+pub(super) fn report(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let index = wire::number(args, 1)? as u16;
+    for item in wire::items(args, 2, wire::REPORT_WORDS)? {
+        let (db, key) = (wire::database(item, 0)?, wire::word(item, 1)?);
+        resolve::list(ctx.node, index, db, key, wire::number(item, 2)?, wire::number(item, 3)?);
+    }
+    ctx.ok()
+}
+
+pub(super) fn promote(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let db = wire::database(args, 1)?;
+    let keys: Vec<Box<[u8]>> = wire::items(args, 2, 1)?.map(|item| item.at(0).into()).collect();
+    let node = ctx.node.clone();
+    ctx.later(async move {
+        let mut up = 0;
+        for key in keys {
+            up += i64::from(resolve::promote(node.clone(), db, key).await);
+        }
+        Ok(Box::new(move |w: &mut Writer<'_>| w.int(up)) as Answer)
+    })
+}
+
+pub(super) fn member(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let node: Arc<Node> = ctx.node.clone();
+    let relay = node.owner()?;
+    let index = || wire::number(args, 2).map(|n| n as u16);
+    let done = match args.at(1) {
+        b"JOIN" => {
+            let tier = args.get(3).and_then(Tier::parse).ok_or_else(Refusal::syntax)?;
+            let (name, addr, life) = (wire::text(args, 2)?, wire::text(args, 4)?, wire::text(args, 5)?);
+            let (index, lost) = relay.members.join(name, tier, addr, life).map_err(Refusal::err)?;
+            if let Some(lost) = lost {
+                let sessions =
+                    relay.directory.count_by_node().iter().find(|(n, _)| *n == lost).map_or(0, |(_, n)| *n);
+                node.metrics.lost.add(sessions);
+                for order in relay.outbox.forget(lost) {
+                    relay.tombs.acknowledged(&order.id);
+                }
+                tracing::error!(
+                    relief = name,
+                    sessions,
+                    "a relief came back without its sessions: they answer -UNAVAILABLE"
+                );
+            }
+            // An answer may have been lost with the connection: what it holds is looked at after every join.
+            relay.members.update(index, |m| m.audited = false);
+            relay.members_changed();
+            return ints(ctx, &[i64::from(index)]);
+        }
+        b"REPORTED" => relay.members.update(index()?, |m| (m.reported, m.audited) = (true, true)),
+        b"DOUBT" => relay.members.update(index()?, |m| m.audited = false),
+        b"STATE" => {
+            let state = if args.is(3, "up") { State::Up } else { State::Away };
+            relay.members.update(index()?, |m| {
+                if m.state != State::Lost {
+                    m.state = state;
+                }
+            })
+        }
+        b"LEAVE" => return leave(ctx, args),
+        b"LIST" => return list(ctx),
+        _ => return Err(Refusal::syntax().into()),
+    };
+    relay.members_changed();
+    if done { ctx.ok() } else { Err(Refusal::err("no member has that index").into()) }
+}
+
+fn leave(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let relay = ctx.node.owner()?;
+    let name = wire::text(args, 2)?;
+    let indexes: Vec<u16> = relay.members.list().iter().filter(|m| m.name == name).map(|m| m.index).collect();
+    if indexes.is_empty() {
+        return Err(Refusal::err(format!("no relief is named '{name}'; GS.SHARD NODES lists them")).into());
+    }
+    let held: u64 =
+        relay.directory.count_by_node().iter().filter(|(n, _)| indexes.contains(n)).map(|(_, n)| n).sum();
+    if held > 0 && !args.is(3, "FORCE") {
+        let text =
+            format!("relief '{name}' holds {held} sessions; GS.SHARD LEAVE {name} FORCE gives them up");
+        return Err(Refusal::err(text).into());
+    }
+    for index in relay.members.remove(name) {
+        let lost = relay.directory.forget_node(index);
+        ctx.node.metrics.lost.add(lost);
+        for order in relay.outbox.forget(index) {
+            relay.tombs.acknowledged(&order.id);
+        }
+    }
+    relay.members_changed();
+    ctx.int(held as i64)
+}
+
+fn list(ctx: &mut Ctx<'_>) -> Outcome {
+    let node = ctx.node.clone();
+    let relay = node.owner()?;
+    let counts = relay.directory.count_by_node();
+    let members = relay.members.list();
+    let mut w = ctx.reply();
+    w.array(members.len());
+    for m in members {
+        let sessions = counts.iter().find(|(n, _)| *n == m.index).map_or(0, |(_, n)| *n);
+        w.array(6);
+        w.uint(u64::from(m.index));
+        w.bulk_str(&m.name);
+        w.bulk_str(m.tier.word());
+        w.bulk_str(&m.addr);
+        w.bulk_str(m.state.word());
+        w.uint(sessions);
+    }
+    Ok(Reply::Done)
+}
+
+pub(super) fn hello(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let node = ctx.node.clone();
+    let relay = node.owner()?;
+    let addr = wire::text(args, 2)?;
+    relay.members.doubt_all();
+    relay.members_changed();
+    *relay.sibling_addr.write() = Some(addr.to_string());
+    *relay.sibling.write() = Some(node.links.open(addr));
+    relay.outbox.wake();
+    tracing::info!(addr, pid = wire::number(args, 3)?, "the sibling is here");
+    let life = node.run_id.clone();
+    ctx.reply().bulk_str(&life);
+    Ok(Reply::Done)
+}
