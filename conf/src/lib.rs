@@ -35,7 +35,7 @@ pub use client::{ClientConfig, ClientSection};
 pub use derive::HTTP_PORT_OFFSET;
 pub use error::{ConfError, Errors, Origin};
 pub use load::{Checked, Inputs, Loaded, check, load, load_client};
-pub use options::{Aging, Config, Journal, Limits, Link, Log, PathConfig, Section, Slowlog, Stream, Tls};
+pub use options::{Aging, Config, Journal, Limits, Link, Log, PathConfig, Section, Stream, Tls};
 pub use row::{Alias, Defaults, Form, Kind, Row};
 pub use size::{parse_bytes, parse_millis, show_bytes, show_millis};
 pub use table::{CLIENT_ENV_PREFIX, ENV_PREFIX, client_rows, rows};

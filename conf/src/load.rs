@@ -7,7 +7,7 @@ use crate::client::{ClientConfig, ClientSection};
 use crate::error::{ConfError, Errors, Origin};
 use crate::layers::{self, Said};
 use crate::legacy;
-use crate::options::{Aging, Config, Journal, Limits, Link, Log, PathConfig, Section, Slowlog, Stream, Tls};
+use crate::options::{Aging, Config, Journal, Limits, Link, Log, PathConfig, Section, Stream, Tls};
 use crate::rules;
 use crate::table::{ENV_PREFIX, Table, wildcard};
 use crate::value::{Fault, Raw, Value, Values};
@@ -277,7 +277,6 @@ pub(crate) fn build_node(table: &Table, judged: &Judged, errors: &mut Vec<ConfEr
         Journal::build(&values),
         Stream::build(&values),
         Limits::build(&values),
-        Slowlog::build(&values),
         Tls::build(&values),
         Link::build(&values),
         Log::build(&values),

@@ -71,8 +71,6 @@ group! {
         databases: u8 = row(Kind::Integer { min: 1, max: 16 }, "16").redis(alias("databases"));
         /// The password of this node's clients; empty for none.
         requirepass: String = row(Kind::Text, "").secret().redis(alias_as("requirepass", Form::Secret));
-        /// Keyspace events to publish, in Redis's letters; empty for none.
-        notify_keyspace_events: String = row(Kind::EventFlags, "").runtime().redis(alias("notify-keyspace-events"));
     }
     with {
         /// The section.
@@ -85,8 +83,6 @@ group! {
         stream: Stream,
         /// Bounds on clients.
         limits: Limits,
-        /// The slow log.
-        slowlog: Slowlog,
         /// TLS of the listeners.
         tls: Tls,
         /// Links to other nodes.
@@ -156,7 +152,7 @@ group! {
     /// Bounds on clients.
     pub struct Limits in "limits." {
         /// Connections at the same time.
-        maxclients: u32 = row(Kind::Integer { min: 1, max: 1_000_000 }, "10000").runtime().redis(alias("maxclients"));
+        maxclients: u32 = row(Kind::Integer { min: 1, max: 1_000_000 }, "10000").redis(alias("maxclients"));
         /// Bytes of requests a connection may have waiting.
         query_buffer_bytes: u64 = row(Kind::Bytes { min: 64 * KIB, max: 1024 * MIB }, "4mb").redis(alias("client-query-buffer-limit"));
         /// Bytes of replies a connection may have waiting.
@@ -168,17 +164,7 @@ group! {
         /// How long a connection may take to authenticate where a password is asked.
         auth_timeout_ms: u64 = row(Kind::Millis { min: 100, max: 600_000 }, "5000");
         /// How long a connection may be idle; 0 for ever.
-        idle_timeout_ms: u64 = row(Kind::Millis { min: 0, max: 30 * DAY_MS }, "0").runtime().redis(alias_as("timeout", Form::Seconds));
-    }
-}
-
-group! {
-    /// The slow log.
-    pub struct Slowlog in "slowlog." {
-        /// Commands that took at least this many microseconds are noted; -1 notes none.
-        slower_than_us: i64 = row(Kind::Integer { min: -1, max: 3_600_000_000 }, "10000").runtime().redis(alias("slowlog-log-slower-than"));
-        /// How many are kept.
-        len_max: u32 = row(Kind::Integer { min: 0, max: 100_000 }, "128").runtime().redis(alias("slowlog-max-len"));
+        idle_timeout_ms: u64 = row(Kind::Millis { min: 0, max: 30 * DAY_MS }, "0").redis(alias_as("timeout", Form::Seconds));
     }
 }
 

@@ -57,7 +57,6 @@ fn shown(config: &Config) -> Vec<(String, &'static Row, Value)> {
     config.journal.show(&mut values);
     config.stream.show(&mut values);
     config.limits.show(&mut values);
-    config.slowlog.show(&mut values);
     config.tls.show(&mut values);
     config.link.show(&mut values);
     config.log.show(&mut values);
@@ -157,7 +156,7 @@ fn section(out: &mut String, rows: impl Iterator<Item = &'static Row>, env_prefi
             let _ = write!(out, " CONFIG GET: `{}`.", alias.name);
         }
         if row.runtime {
-            out.push_str(" Changes at run time.");
+            out.push_str(" Changes at run time with GS.AGE POLICY.");
         }
         if row.secret {
             out.push_str(" Never shown.");

@@ -68,8 +68,6 @@ pub enum Kind {
     },
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// Redis's letters for keyspace events.
-    EventFlags,
 }
 
 impl Kind {

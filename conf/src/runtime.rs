@@ -1,9 +1,9 @@
-//! Changing a running node's options: `CONFIG SET` and `GS.AGE POLICY`.
+//! Changing a running node's options: `GS.AGE POLICY`.
 
 use crate::error::{ConfError, Origin};
 use crate::layers::Said;
 use crate::load::judge_one;
-use crate::options::{Aging, Config, Limits, Slowlog};
+use crate::options::{Aging, Config};
 use crate::row::{Form, Row};
 use crate::table::{Table, rows};
 use crate::value::{Raw, Value};
@@ -36,10 +36,7 @@ impl Config {
 
     /// Only groups with an option that may change at run time are asked (a test tries every such option).
     fn assign_anywhere(&mut self, name: &str, value: &Value) -> bool {
-        self.assign(name, value)
-            || Aging::assign(&mut self.aging, name, value)
-            || Limits::assign(&mut self.limits, name, value)
-            || Slowlog::assign(&mut self.slowlog, name, value)
+        self.assign(name, value) || Aging::assign(&mut self.aging, name, value)
     }
 }
 

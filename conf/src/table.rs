@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::client::{ClientConfig, ClientSection};
-use crate::options::{Aging, Config, Journal, Limits, Link, Log, PathConfig, Section, Slowlog, Stream, Tls};
+use crate::options::{Aging, Config, Journal, Limits, Link, Log, PathConfig, Section, Stream, Tls};
 use crate::row::Row;
 use crate::words::Role;
 
@@ -21,7 +21,6 @@ pub fn rows() -> impl Iterator<Item = &'static Row> + Clone {
         Journal::ROWS,
         Stream::ROWS,
         Limits::ROWS,
-        Slowlog::ROWS,
         Tls::ROWS,
         Link::ROWS,
         Log::ROWS,

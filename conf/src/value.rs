@@ -128,11 +128,6 @@ impl Kind {
                 let t = text(raw)?;
                 words.contains(&t).then(|| Value::Text(t.to_owned())).ok_or_else(|| self.wanted())
             }
-            Kind::EventFlags => {
-                let t = text(raw)?;
-                let good = t.chars().all(|c| EVENT_FLAGS.contains(c));
-                good.then(|| Value::Text(t.to_owned())).ok_or_else(|| self.wanted())
-            }
         }
     }
 
@@ -202,7 +197,6 @@ impl Kind {
             Kind::PortOr { auto: true } => "a port from 0 to 65535, auto or off".to_owned(),
             Kind::PortOr { auto: false } => "a port from 0 to 65535, or off".to_owned(),
             Kind::Choice(words) => format!("one of {}", words.join(", ")),
-            Kind::EventFlags => format!("letters out of {EVENT_FLAGS}"),
         }
     }
 
@@ -210,9 +204,6 @@ impl Kind {
         Fault::Kind(self.takes())
     }
 }
-
-/// Redis 7's letters for keyspace events.
-const EVENT_FLAGS: &str = "KEg$lshzxeAtdmn";
 
 fn text(raw: &Raw) -> Result<&str, Fault> {
     match raw {

@@ -229,7 +229,6 @@ fn config_get_speaks_redis_and_keeps_secrets() {
     assert_eq!(get("requirepass"), pair("requirepass", "(hidden)"));
     assert_eq!(get("maxclients"), pair("maxclients", "10000"));
     assert_eq!(get("limits.maxclients"), pair("limits.maxclients", "10000"));
-    assert_eq!(get("slowlog-*").len(), 2);
     assert_eq!(get("paths.auths.destroy"), pair("paths.auths.destroy", "plain"));
     assert_eq!(get("m[a-b]xmem\\ory"), pair("maxmemory", "268435456"));
     assert_eq!(get("nothing"), Vec::new());

@@ -149,12 +149,10 @@ fn what_may_change_at_run_time_changes_and_the_rest_says_so() {
         }
     }
     let mut config = Config::default();
-    config.set("TIMEOUT", "30").expect("Redis's name, in Redis's unit");
-    assert_eq!(config.limits.idle_timeout_ms, 30_000);
-    config.set("notify-keyspace-events", "Egx").expect("Spring sets it");
-    assert_eq!(config.notify_keyspace_events, "Egx");
+    config.set("AGING.BATCH", "30").expect("any case");
+    assert_eq!(config.aging.batch, 30);
     for (name, value) in
-        [("notify-keyspace-events", "Q"), ("maxclients", "0"), ("timeout", ""), ("nonsense", "1")]
+        [("aging.batch", "0"), ("maxclients", "5"), ("aging.interval_ms", ""), ("nonsense", "1")]
     {
         let before = config.clone();
         config.set(name, value).expect_err(name);
