@@ -4,129 +4,24 @@
 //! It links nothing into the section and decides nothing about versions: the relay does. When it dies, what it
 //! had marked stays readable, and its successor takes it over.
 
+mod members;
+mod placement;
+
+pub use members::{Held, assign, drain, join, keys_page, leave};
+pub use placement::{Peer, Placement};
+
 use crate::core::members::Tier;
 use crate::core::node::Node;
 use crate::roles::wire::{self, Parcel};
 use crate::roles::{Links, demote, pause};
 use gs_client::link::Link;
 use gs_policies::params::Params;
-use gs_policies::place::{self, NOBODY, SLOTS};
 use gs_resp::{Code, Refusal, Reply, encode_arg, encode_arg_u64, slot_of};
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
-
-/// A relief that has joined.
-pub struct Peer {
-    /// The index the relay gave it.
-    pub index: u16,
-    /// Its name.
-    pub name: String,
-    /// Its tier.
-    pub tier: Tier,
-    /// Where it is.
-    pub addr: String,
-    /// Identity of its contents.
-    pub incarnation: String,
-    /// Bytes it can hold.
-    pub capacity: u64,
-    /// Its share of the slots.
-    pub weight: AtomicU64,
-    /// The link to it.
-    pub link: Link,
-    /// When it was last heard from, boot-time milliseconds.
-    pub heard_ms: AtomicU64,
-    /// Sessions it said it holds.
-    pub objects: AtomicU64,
-    /// Blocks in use, as it said.
-    pub used: AtomicU64,
-    /// Blocks it has, as it said.
-    pub total: AtomicU64,
-    /// True if the relay was last told that it is up.
-    pub told_up: AtomicBool,
-    /// True while it takes no new sessions, on an operator's word.
-    pub draining: AtomicBool,
-}
-
-impl Peer {
-    /// True if it can be asked now.
-    pub fn is_up(&self) -> bool {
-        self.link.is_up()
-    }
-}
-
-/// Who owns which slot, for each tier.
-pub struct Placement {
-    /// The reliefs by index.
-    pub peers: Vec<Arc<Peer>>,
-    expansion: Box<place::Table>,
-    aging: Box<place::Table>,
-    /// Grows with each change of an owner.
-    pub epoch: u64,
-}
-
-impl Default for Placement {
-    fn default() -> Self {
-        let nobody = || Box::new([NOBODY; SLOTS]);
-        Placement { peers: Vec::new(), expansion: nobody(), aging: nobody(), epoch: 0 }
-    }
-}
-
-impl Placement {
-    fn table(&self, tier: Tier) -> &place::Table {
-        match tier {
-            Tier::Expansion => &self.expansion,
-            Tier::Aging => &self.aging,
-        }
-    }
-
-    /// The owner of a slot.
-    pub fn owner(&self, tier: Tier, slot: u16) -> Option<&Arc<Peer>> {
-        let index = self.table(tier)[usize::from(slot) % SLOTS];
-        self.peers.iter().find(|peer| peer.index == index)
-    }
-
-    /// A relief by its index.
-    pub fn peer(&self, index: u16) -> Option<&Arc<Peer>> {
-        self.peers.iter().find(|peer| peer.index == index)
-    }
-
-    /// Owners anew, after a relief joined or left.
-    fn assign(&mut self) {
-        for tier in [Tier::Expansion, Tier::Aging] {
-            let nodes: Vec<place::Node> = self
-                .peers
-                .iter()
-                .filter(|peer| peer.tier == tier && !peer.draining.load(Ordering::Relaxed))
-                .map(|peer| place::Node {
-                    index: peer.index,
-                    weight: peer.weight.load(Ordering::Relaxed).max(1),
-                    seed: place::seed_of(peer.name.as_bytes()),
-                })
-                .collect();
-            match tier {
-                Tier::Expansion => place::fill(&mut self.expansion, &nodes),
-                Tier::Aging => place::fill(&mut self.aging, &nodes),
-            }
-        }
-        self.epoch += 1;
-    }
-
-    /// Slots of a tier as ranges of equal owner.
-    pub fn ranges(&self, tier: Tier) -> Vec<(u16, u16, u16)> {
-        let mut ranges: Vec<(u16, u16, u16)> = Vec::new();
-        for (slot, owner) in (0u16..).zip(self.table(tier)) {
-            match ranges.last_mut() {
-                Some(last) if last.2 == *owner => last.1 = slot,
-                _ => ranges.push((slot, slot, *owner)),
-            }
-        }
-        ranges.retain(|range| range.2 != NOBODY);
-        ranges
-    }
-}
 
 /// What a sibling has beside its view of the relay's section.
 pub struct Sibling {
@@ -198,176 +93,6 @@ impl Sibling {
         let up = |tier| placement.peers.iter().any(|p| p.tier == tier && p.is_up());
         gs_policies::age::Reach { expansion: up(Tier::Expansion), aging: up(Tier::Aging) }
     }
-}
-
-/// A relief asks to join. The relay gives it an index; what it holds is reported to the relay.
-pub async fn join(
-    node: Arc<Node>,
-    name: String,
-    tier: Tier,
-    addr: String,
-    capacity: u64,
-    incarnation: String,
-) -> Result<u16, Refusal> {
-    let Some(sibling) = node.sibling() else {
-        return Err(Refusal::err("this node takes no members"));
-    };
-    let call = ["GS.MEMBER", "JOIN", &name, tier.word(), &addr, &incarnation];
-    let args: Vec<&[u8]> = call.iter().map(|word| word.as_bytes()).collect();
-    let reply = sibling.relay.call(&args).await.map_err(|e| {
-        Refusal::new(Code::Unavailable, format!("the relay cannot be reached ({e}); join again later"))
-    })?;
-    let index = match &reply {
-        Reply::Array(words) => words.first().and_then(Reply::as_u64),
-        Reply::Error(text) => return Err(Refusal::err(text.clone())),
-        _ => None,
-    };
-    let index = index.ok_or_else(|| Refusal::err("the relay gave no index"))? as u16;
-    {
-        let mut placement = sibling.placement.write();
-        let same = placement.peers.iter().any(|p| p.index == index && p.addr == addr && p.tier == tier);
-        if !same {
-            placement.peers.retain(|p| p.name != name);
-            placement.peers.push(Arc::new(Peer {
-                index,
-                name,
-                tier,
-                link: sibling.links.open(&addr),
-                addr,
-                incarnation,
-                weight: AtomicU64::new(capacity),
-                capacity,
-                heard_ms: AtomicU64::new(node.now_ms()),
-                objects: AtomicU64::new(0),
-                used: AtomicU64::new(0),
-                total: AtomicU64::new(0),
-                told_up: AtomicBool::new(true),
-                draining: AtomicBool::new(false),
-            }));
-            placement.assign();
-        }
-    }
-    tokio::spawn(report(node.clone(), index));
-    Ok(index)
-}
-
-/// A relief leaves, or is given up. True if it was there.
-pub fn leave(node: &Node, name: &str) -> bool {
-    let Some(sibling) = node.sibling() else {
-        return false;
-    };
-    let mut placement = sibling.placement.write();
-    let before = placement.peers.len();
-    placement.peers.retain(|peer| peer.name != name);
-    let left = placement.peers.len() != before;
-    if left {
-        placement.assign();
-    }
-    left
-}
-
-/// Assigns the slots anew, with another weight for one relief if one is given. The new epoch; none where no
-/// relief has that name.
-pub fn assign(node: &Node, weight: Option<(&str, u64)>) -> Option<u64> {
-    let mut placement = node.sibling()?.placement.write();
-    if let Some((name, weight)) = weight {
-        let peer = placement.peers.iter().find(|peer| peer.name == name)?;
-        peer.weight.store(weight, Ordering::Relaxed);
-        peer.draining.store(weight == 0, Ordering::Relaxed);
-    }
-    placement.assign();
-    Some(placement.epoch)
-}
-
-/// A relief takes no new sessions, or does again.
-pub fn drain(node: &Node, name: &str, draining: bool) -> bool {
-    let Some(sibling) = node.sibling() else {
-        return false;
-    };
-    let mut placement = sibling.placement.write();
-    let Some(peer) = placement.peers.iter().find(|peer| peer.name == name) else {
-        return false;
-    };
-    peer.draining.store(draining, Ordering::Relaxed);
-    placement.assign();
-    true
-}
-
-/// Copies of a report sent in one message.
-const REPORT_PAGE: &str = "512";
-
-/// Tells the relay everything a relief holds, page by page, until it knows all of it.
-async fn report(node: Arc<Node>, index: u16) {
-    let Some(sibling) = node.sibling() else { return };
-    loop {
-        let Some(peer) = sibling.placement.read().peer(index).cloned() else {
-            return;
-        };
-        if report_once(sibling, &peer).await.is_some() {
-            tracing::info!(relief = %peer.name, "all that it holds is known");
-            return;
-        }
-        if !pause(&node, Duration::from_millis(100)).await {
-            return;
-        }
-    }
-}
-
-async fn report_once(sibling: &Sibling, peer: &Peer) -> Option<()> {
-    let index = peer.index.to_string();
-    let mut cursor = "0".to_string();
-    loop {
-        let call: [&[u8]; 4] = [b"GS.KEYS", cursor.as_bytes(), REPORT_PAGE.as_bytes(), b"*"];
-        let (next, items) = keys_page(&peer.link.call(&call).await.ok()?)?;
-        if !items.is_empty() {
-            let mut out = wire::batch_head("GS.REPORT", &[index.as_bytes()], items.len(), wire::REPORT_WORDS);
-            for held in &items {
-                encode_arg_u64(&mut out, u64::from(held.db));
-                encode_arg(&mut out, &held.key);
-                encode_arg_u64(&mut out, held.version);
-                encode_arg_u64(&mut out, held.copy);
-            }
-            sibling.relay.call_encoded(out, 1).await.ok()?.first()?.is_ok().then_some(())?;
-        }
-        if next == "0" {
-            break;
-        }
-        cursor = next;
-    }
-    let done: [&[u8]; 3] = [b"GS.MEMBER", b"REPORTED", index.as_bytes()];
-    sibling.relay.call(&done).await.ok()?.is_ok().then_some(())
-}
-
-/// One copy that a page of `GS.KEYS` lists.
-#[derive(Clone, Debug)]
-pub struct Held {
-    /// Logical database.
-    pub db: u8,
-    /// The key.
-    pub key: Vec<u8>,
-    /// Its version.
-    pub version: u64,
-    /// The copy's number.
-    pub copy: u64,
-}
-
-/// Reads a page of `GS.KEYS`: the cursor of the next one, and what it lists.
-pub fn keys_page(reply: &Reply) -> Option<(String, Vec<Held>)> {
-    let Reply::Array(parts) = reply else { return None };
-    let cursor = String::from_utf8(parts.first()?.as_bytes()?.to_vec()).ok()?;
-    let Reply::Array(flat) = parts.get(1)? else {
-        return None;
-    };
-    let held = |[db, key, version, copy, _pttl]: &[Reply; 5]| {
-        Some(Held {
-            db: u8::try_from(db.as_int()?).ok()?,
-            key: key.as_bytes()?.to_vec(),
-            version: version.as_u64()?,
-            copy: copy.as_u64()?,
-        })
-    };
-    let items = flat.as_chunks::<5>().0.iter().map(held).collect::<Option<Vec<_>>>()?;
-    Some((cursor, items))
 }
 
 /// Puts a second copy of a session on the expansion node of its slot. Returns the node and the copy's number.
@@ -469,7 +194,7 @@ async fn greet(node: Arc<Node>) {
     let mut greeted = 0;
     loop {
         for index in std::mem::take(&mut *sibling.audits.lock()) {
-            tokio::spawn(report(node.clone(), index));
+            tokio::spawn(members::report(node.clone(), index));
         }
         watch(&node, sibling).await;
         let connection = sibling.relay.connections();

@@ -1,0 +1,181 @@
+//! Reliefs come and go: joining, what they hold reported to the relay, another weight, leaving.
+
+use crate::core::members::Tier;
+use crate::core::node::Node;
+use crate::roles::pause;
+use crate::roles::sibling::{Peer, Sibling};
+use crate::roles::wire;
+use gs_resp::{Code, Refusal, Reply, encode_arg, encode_arg_u64};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A relief asks to join. The relay gives it an index; what it holds is reported to the relay.
+pub async fn join(
+    node: Arc<Node>,
+    name: String,
+    tier: Tier,
+    addr: String,
+    capacity: u64,
+    incarnation: String,
+) -> Result<u16, Refusal> {
+    let Some(sibling) = node.sibling() else {
+        return Err(Refusal::err("this node takes no members"));
+    };
+    let call = ["GS.MEMBER", "JOIN", &name, tier.word(), &addr, &incarnation];
+    let args: Vec<&[u8]> = call.iter().map(|word| word.as_bytes()).collect();
+    let reply = sibling.relay.call(&args).await.map_err(|e| {
+        Refusal::new(Code::Unavailable, format!("the relay cannot be reached ({e}); join again later"))
+    })?;
+    let index = match &reply {
+        Reply::Array(words) => words.first().and_then(Reply::as_u64),
+        Reply::Error(text) => return Err(Refusal::err(text.clone())),
+        _ => None,
+    };
+    let index = index.ok_or_else(|| Refusal::err("the relay gave no index"))? as u16;
+    {
+        let mut placement = sibling.placement.write();
+        let same = placement.peers.iter().any(|p| p.index == index && p.addr == addr && p.tier == tier);
+        if !same {
+            placement.peers.retain(|p| p.name != name);
+            placement.peers.push(Arc::new(Peer {
+                index,
+                name,
+                tier,
+                link: sibling.links.open(&addr),
+                addr,
+                incarnation,
+                weight: AtomicU64::new(capacity),
+                capacity,
+                heard_ms: AtomicU64::new(node.now_ms()),
+                objects: AtomicU64::new(0),
+                used: AtomicU64::new(0),
+                total: AtomicU64::new(0),
+                told_up: AtomicBool::new(true),
+                draining: AtomicBool::new(false),
+            }));
+            placement.assign();
+        }
+    }
+    tokio::spawn(report(node.clone(), index));
+    Ok(index)
+}
+
+/// A relief leaves, or is given up. True if it was there.
+pub fn leave(node: &Node, name: &str) -> bool {
+    let Some(sibling) = node.sibling() else {
+        return false;
+    };
+    let mut placement = sibling.placement.write();
+    let before = placement.peers.len();
+    placement.peers.retain(|peer| peer.name != name);
+    let left = placement.peers.len() != before;
+    if left {
+        placement.assign();
+    }
+    left
+}
+
+/// Assigns the slots anew, with another weight for one relief if one is given. The new epoch; none where no
+/// relief has that name.
+pub fn assign(node: &Node, weight: Option<(&str, u64)>) -> Option<u64> {
+    let mut placement = node.sibling()?.placement.write();
+    if let Some((name, weight)) = weight {
+        let peer = placement.peers.iter().find(|peer| peer.name == name)?;
+        peer.weight.store(weight, Ordering::Relaxed);
+        peer.draining.store(weight == 0, Ordering::Relaxed);
+    }
+    placement.assign();
+    Some(placement.epoch)
+}
+
+/// A relief takes no new sessions, or does again.
+pub fn drain(node: &Node, name: &str, draining: bool) -> bool {
+    let Some(sibling) = node.sibling() else {
+        return false;
+    };
+    let mut placement = sibling.placement.write();
+    let Some(peer) = placement.peers.iter().find(|peer| peer.name == name) else {
+        return false;
+    };
+    peer.draining.store(draining, Ordering::Relaxed);
+    placement.assign();
+    true
+}
+
+/// Copies of a report sent in one message.
+const REPORT_PAGE: &str = "512";
+
+/// Tells the relay everything a relief holds, page by page, until it knows all of it.
+pub(super) async fn report(node: Arc<Node>, index: u16) {
+    let Some(sibling) = node.sibling() else { return };
+    loop {
+        let Some(peer) = sibling.placement.read().peer(index).cloned() else {
+            return;
+        };
+        if report_once(sibling, &peer).await.is_some() {
+            tracing::info!(relief = %peer.name, "all that it holds is known");
+            return;
+        }
+        if !pause(&node, Duration::from_millis(100)).await {
+            return;
+        }
+    }
+}
+
+async fn report_once(sibling: &Sibling, peer: &Peer) -> Option<()> {
+    let index = peer.index.to_string();
+    let mut cursor = "0".to_string();
+    loop {
+        let call: [&[u8]; 4] = [b"GS.KEYS", cursor.as_bytes(), REPORT_PAGE.as_bytes(), b"*"];
+        let (next, items) = keys_page(&peer.link.call(&call).await.ok()?)?;
+        if !items.is_empty() {
+            let mut out = wire::batch_head("GS.REPORT", &[index.as_bytes()], items.len(), wire::REPORT_WORDS);
+            for held in &items {
+                encode_arg_u64(&mut out, u64::from(held.db));
+                encode_arg(&mut out, &held.key);
+                encode_arg_u64(&mut out, held.version);
+                encode_arg_u64(&mut out, held.copy);
+            }
+            sibling.relay.call_encoded(out, 1).await.ok()?.first()?.is_ok().then_some(())?;
+        }
+        if next == "0" {
+            break;
+        }
+        cursor = next;
+    }
+    let done: [&[u8]; 3] = [b"GS.MEMBER", b"REPORTED", index.as_bytes()];
+    sibling.relay.call(&done).await.ok()?.is_ok().then_some(())
+}
+
+/// One copy that a page of `GS.KEYS` lists.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// Logical database.
+    pub db: u8,
+    /// The key.
+    pub key: Vec<u8>,
+    /// Its version.
+    pub version: u64,
+    /// The copy's number.
+    pub copy: u64,
+}
+
+/// Reads a page of `GS.KEYS`: the cursor of the next one, and what it lists.
+pub fn keys_page(reply: &Reply) -> Option<(String, Vec<Held>)> {
+    let Reply::Array(parts) = reply else { return None };
+    let cursor = String::from_utf8(parts.first()?.as_bytes()?.to_vec()).ok()?;
+    let Reply::Array(flat) = parts.get(1)? else {
+        return None;
+    };
+    let held = |[db, key, version, copy, _pttl]: &[Reply; 5]| {
+        Some(Held {
+            db: u8::try_from(db.as_int()?).ok()?,
+            key: key.as_bytes()?.to_vec(),
+            version: version.as_u64()?,
+            copy: copy.as_u64()?,
+        })
+    };
+    let items = flat.as_chunks::<5>().0.iter().map(held).collect::<Option<Vec<_>>>()?;
+    Some((cursor, items))
+}
