@@ -5,15 +5,21 @@
 //! has aged. Both mark a record EVICTING (it stays readable), copy it, send it, and free exactly that
 //! incarnation on acknowledgement; whatever else happens, the record becomes LIVE again or was destroyed.
 
+mod back;
+mod expansion;
+
+pub use back::hand_back;
+pub use expansion::pass_on;
+
 use crate::core::members::Tier;
 use crate::core::node::Node;
 use crate::roles::pause;
-use crate::roles::relief::{copy_of, parcel};
+use crate::roles::relief::parcel;
 use crate::roles::sibling::{Peer, Sibling};
 use crate::roles::wire::{self, Parcel};
-use gs_client::cache::{BlockRef, Release, Verdict, Victim, View};
+use gs_client::cache::{BlockRef, Verdict, Victim, View};
 use gs_policies::age::{Reach, Route, route};
-use gs_policies::evict::{Cutoff, Evict, Fifo, Recency, Swept, Verdict as Judged, View as Judge};
+use gs_policies::evict::{Evict, Recency, Verdict as Judged, View as Judge};
 use gs_policies::params::Params;
 use gs_policies::pressure;
 use gs_resp::{encode_arg, encode_arg_i64, encode_arg_u64, slot_of};
@@ -356,143 +362,4 @@ pub async fn doubt(node: &Node, sibling: &Sibling, peer: &Peer) {
         }
     }
     sibling.audits.lock().push(peer.index);
-}
-
-/// An expansion node's side: pass on what has aged, and under pressure the oldest.
-pub async fn pass_on(node: Arc<Node>) {
-    let mut freeing = false;
-    let mut cutoff = Cutoff(1_000);
-    let mut adopt_at_ms = 0;
-    loop {
-        let Some(relief) = node.relief() else { return };
-        let params = *relief.params.read();
-        let total = node.cache.section().stats().blocks;
-        let demand = pressure::demand(node.cache.section().free_blocks(), total, freeing, &params.pressure());
-        freeing = demand.freeing;
-        let asked = relief.asked.swap(0, Ordering::AcqRel);
-        let mut victims = Vec::new();
-        let now_ms = node.now_ms();
-        if now_ms >= adopt_at_ms {
-            node.cache.section().adopt_evicting(&mut victims, params.batch() as usize);
-            adopt_at_ms = if victims.is_empty() { now_ms + ADOPT_EVERY_MS } else { now_ms };
-        }
-        let pressed = demand.blocks > 0 || asked > 0;
-        // Without pressure only what has aged goes; under pressure the mark falls until enough goes.
-        let mark = if pressed { cutoff.0 } else { params.age().aged_after_ms };
-        let policy = Fifo { older_than_ms: mark };
-        let (mut seen, mut taken) = (0u32, 0u32);
-        let max = params.batch();
-        node.cache.section().sweep(
-            if pressed { PROBES } else { unhurried(&node, &params) },
-            node.now_ms(),
-            &mut |view| {
-                seen += 1;
-                let judged = verdict(policy.judge(&judge(view, 0)));
-                if taken >= max || judged != Verdict::Take {
-                    return Verdict::Keep;
-                }
-                taken += 1;
-                judged
-            },
-            &mut victims,
-        );
-        if pressed {
-            cutoff = cutoff.older(Swept { seen, taken, wanted: max / 2 });
-        }
-        if !victims.is_empty()
-            && !pass_batch(&node, victims).await
-            && !pause(&node, Duration::from_millis(50)).await
-        {
-            return;
-        }
-        let wait =
-            if pressed { PRESSED } else { Duration::from_millis(params.interval_ms().clamp(1, 1_000)) };
-        let mut stop = node.stopping();
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return,
-            () = tokio::time::sleep(wait) => {}
-        }
-    }
-}
-
-/// Hands one batch to the sibling; false when nobody took anything.
-async fn pass_batch(node: &Node, victims: Vec<Victim>) -> bool {
-    let Some(relief) = node.relief() else { return false };
-    let (mut key, mut value) = (Vec::new(), Vec::new());
-    let mut loads = Vec::new();
-    for victim in victims {
-        key.clear();
-        value.clear();
-        if let Some(meta) = node.cache.section().copy_victim(&victim.at, &mut key, &mut value) {
-            loads.push(Load { at: meta.at, parcel: parcel(node, &meta, &key, &value) });
-        }
-    }
-    let mut out = wire::batch_head("GS.HANDOFF", &[node.name.as_bytes()], loads.len(), wire::HANDOFF_WORDS);
-    for load in &loads {
-        load.parcel.encode(&mut out);
-        encode_arg_u64(&mut out, copy_of(&load.at));
-    }
-    let link = relief.sibling.read().clone();
-    let answers = match link {
-        Some(link) => match link.call_encoded(out, 1).await.as_deref() {
-            Ok([reply]) => wire::integers(reply),
-            _ => None,
-        },
-        None => None,
-    };
-    let answers = answers.unwrap_or_else(|| vec![-1; loads.len()]);
-    let mut moved = 0;
-    for (load, answer) in loads.iter().zip(answers) {
-        // 1: listed elsewhere; 0: nobody reads this copy any more.
-        let done = answer >= 0 && node.cache.section().release(&load.at) == Release::Freed;
-        if done {
-            moved += 1;
-        } else {
-            node.cache.section().abort(&load.at);
-        }
-    }
-    if moved > 0 {
-        node.room.notify_waiters();
-    }
-    moved > 0
-}
-
-/// As pressure on the relay falls, young sessions come back up from the expansion nodes.
-pub async fn hand_back(node: Arc<Node>) {
-    loop {
-        if !pause(&node, Duration::from_secs(1)).await {
-            return;
-        }
-        let Some(sibling) = node.sibling() else { return };
-        let params = *sibling.params.read();
-        let total = node.cache.section().stats().blocks;
-        let peers = sibling.placement.read().peers.clone();
-        for peer in peers.iter().filter(|peer| peer.tier == Tier::Expansion && peer.is_up()) {
-            let held = peer.objects.load(Ordering::Relaxed);
-            let free = node.cache.section().free_blocks();
-            let n = pressure::hand_back(free, total, held, &params.pressure());
-            if n > 0 && climb(sibling, peer, n).await.is_none() {
-                tracing::debug!(relief = %peer.name, "nothing could be handed back now");
-            }
-        }
-    }
-}
-
-/// Asks the relay to bring up to `n` sessions of a node back.
-async fn climb(sibling: &Sibling, peer: &Peer, n: u64) -> Option<()> {
-    let count = n.min(512).to_string();
-    for db in 0..16u8 {
-        let db = db.to_string();
-        let call: [&[u8]; 4] = [b"GS.KEYS", b"0", count.as_bytes(), db.as_bytes()];
-        let (_, items) = crate::roles::sibling::keys_page(&peer.link.call(&call).await.ok()?)?;
-        if items.is_empty() {
-            continue;
-        }
-        let mut out = wire::batch_head("GS.PROMOTE", &[db.as_bytes()], items.len(), 1);
-        for held in &items {
-            encode_arg(&mut out, &held.key);
-        }
-        sibling.relay.call_encoded(out, 1).await.ok()?;
-    }
-    Some(())
 }
