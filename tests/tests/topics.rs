@@ -124,3 +124,20 @@ fn a_deleted_session_stays_gone_over_a_crash_where_destroy_wins() {
     let late = cluster.wire().call(&["SET", "sess:1", "late"]);
     assert!(late.is_error("GONE"), "the journal forgot it: {late:?}");
 }
+
+/// A gateway that speaks only pub/sub asks for a session and hears it on its own channel; a key of another
+/// path, or one that nobody has, is not told.
+#[test]
+fn who_publishes_need_session_is_answered_on_its_own_channel() {
+    let cluster = Plan::relay("4mb").start();
+    let mut ear = subscribe(&cluster, &["auths/session_known-gate"]);
+    let mut wire = cluster.wire();
+    assert_eq!(wire.call(&["SET", "s:1", "hello"]), Value::ok());
+    for key in ["nobody-has-this", "s:1"] {
+        let question = json!({ "key": key, "requester": "gate" }).to_string();
+        assert_eq!(wire.call(&["PUBLISH", "auths/need_session", &question]), Value::Int(0));
+    }
+    let (topic, told) = message(&mut ear);
+    assert_eq!(topic, "auths/session_known-gate");
+    assert_eq!((&told["key"], &told["value"]), (&json!("s:1"), &json!("aGVsbG8=")), "{told}");
+}

@@ -3,7 +3,7 @@
 use crate::commands::introspect::container;
 use crate::commands::parse::pattern;
 use crate::commands::{Command, Ctx, Outcome, Reply};
-use crate::core::resolve;
+use crate::core::{asked, resolve};
 use gs_resp::{AclCategories as Acl, Arg, Args, Arity, Flags, Group, Keys, Refusal, Roles, Spec};
 
 /// The rows of this file.
@@ -258,6 +258,7 @@ fn publish(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (channel, payload) = (args.at(1), args.at(2));
     resolve::external_answer(ctx.node, channel, payload);
     let reached = ctx.node.bus.publish(channel, payload);
+    asked::answer(ctx.node, channel, payload);
     ctx.reply().uint(reached as u64);
     Ok(Reply::Done)
 }

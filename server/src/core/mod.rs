@@ -1,6 +1,7 @@
 //! What a node knows and decides: its keyspace, the directory of what lives downstream, tombstones, the
 //! journal, the stream to front ends and the channels. Nothing here touches a socket.
 
+pub mod asked;
 pub mod bus;
 pub mod clients;
 pub mod directory;

@@ -61,6 +61,17 @@ pub fn payload(notice: &Notice<'_>) -> String {
     Value::Object(object).to_string()
 }
 
+/// Reads a question: the key and who asks; none where it is not one.
+pub fn parse_question(payload: &[u8]) -> Option<(Vec<u8>, String)> {
+    let object: Map<String, Value> = serde_json::from_slice(payload).ok()?;
+    let text = |name: &str| object.get(name).and_then(Value::as_str);
+    let key = match text("key") {
+        Some(key) => key.as_bytes().to_vec(),
+        None => STANDARD.decode(text("key64")?).ok()?,
+    };
+    Some((key, text("requester").filter(|name| !name.is_empty())?.to_owned()))
+}
+
 /// An answer of an external validator on `session_known-<requester>`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
