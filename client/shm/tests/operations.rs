@@ -1,6 +1,11 @@
 //! Every operation of a section in private memory, owner mode unless said otherwise; each ends with `check`.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "operations/cache.rs"]
+mod cache;
+#[path = "operations/handoff.rs"]
+mod handoff;
+
 use gs_shm::*;
 
 const NOW: u64 = 1_000_000;
@@ -11,10 +16,6 @@ fn cfg() -> SectionConfig {
 
 fn owner() -> Section {
     Section::heap(&cfg(), NOW).unwrap()
-}
-
-fn cache() -> Section {
-    Section::heap(&SectionConfig { mode: Mode::Cache, keep_keys: false, ..cfg() }, NOW).unwrap()
 }
 
 fn rec<'a>(s: &Section, key: &'a [u8], value: &'a [u8], version: u64) -> NewRecord<'a> {
@@ -186,183 +187,6 @@ fn delete_finds_every_state() {
     assert_eq!(quiet(&s).free, u64::from(s.geometry().blocks));
 }
 
-// The way out: marked, readable, copied with its key, freed by its exact incarnation, once.
-#[test]
-fn hand_off() {
-    let s = owner();
-    let sibling = s.attach_heap().unwrap();
-    assert_ne!(s.process_slot(), sibling.process_slot());
-    let value = vec![9; 3333];
-    s.put(&NewRecord { deadline_ms: NOW + 5000, ..rec(&s, b"key", &value, 8) }, NOW).unwrap();
-    let victims = take_all(&sibling);
-    assert_eq!(victims.len(), 1);
-    assert!(take_all(&sibling).is_empty(), "marked is marked");
-    let (meta, bytes) = get(&s, 0, b"key", NOW).unwrap();
-    assert_eq!((meta.state, bytes.len()), (RecordState::Evicting, 3333));
-    let (mut key, mut copy) = (b"prefix".to_vec(), Vec::new());
-    let sent = sibling.copy_victim(&victims[0].at, &mut key, &mut copy).unwrap();
-    assert_eq!((&key[..], &copy), (&b"prefixkey"[..], &value));
-    assert_eq!((sent.version, sent.at), (8, victims[0].at));
-
-    // A touch between copy and acknowledgement: send again.
-    assert!(s.set_deadline(&s.key_id(0, b"key"), b"key", NOW + 9000, NOW).is_some());
-    assert_eq!(s.release(&sent.at), Release::Changed);
-    let sent = sibling.copy_victim(&sent.at, &mut key, &mut copy).unwrap();
-    assert_eq!(sent.deadline_ms, NOW + 9000);
-    assert_eq!(s.release(&sent.at), Release::Freed);
-    assert_eq!(s.release(&sent.at), Release::Gone);
-    assert!(sibling.copy_victim(&sent.at, &mut key, &mut copy).is_none());
-    assert!(get(&s, 0, b"key", NOW).is_none());
-
-    // Taken back: live as before, and the late release is refused.
-    put(&s, b"key", &value, 9);
-    let victims = take_all(&sibling);
-    assert!(sibling.abort(&victims[0].at));
-    assert_eq!(s.release(&victims[0].at), Release::Gone);
-    assert_eq!(get(&s, 0, b"key", NOW).unwrap().0.state, RecordState::Live);
-    // Overwritten while away: the late release must not touch the new one.
-    let victims = take_all(&sibling);
-    put(&s, b"key", b"new", 10);
-    assert_eq!(s.release(&victims[0].at), Release::Gone);
-    assert_eq!(get(&s, 0, b"key", NOW).unwrap().1, b"new");
-    quiet(&s);
-}
-
-// A release that comes late, when its hand-off was given up and the record marked again under the very same
-// control word, must not free it: the copy that it names may have been dropped.
-#[test]
-fn late_release_of_an_earlier_hand_off() {
-    let s = owner();
-    let sibling = s.attach_heap().unwrap();
-    put(&s, b"k", b"v", 8);
-    let first = take_all(&sibling)[0];
-    assert!(sibling.abort(&first.at));
-    let second = take_all(&sibling)[0];
-    assert_eq!((first.at.index, first.at.ctl), (second.at.index, second.at.ctl));
-    assert_eq!(s.release(&first.at), Release::Changed);
-    assert!(get(&s, 0, b"k", NOW).is_some());
-    assert_eq!(s.release(&second.at), Release::Freed);
-    quiet(&s);
-}
-
-// An expired record on its way out can still be released: its deadline was closed, not changed.
-#[test]
-fn release_of_an_expired_record_ends() {
-    let s = owner();
-    s.put(&NewRecord { deadline_ms: NOW + 5, ..rec(&s, b"k", b"v", 8) }, NOW).unwrap();
-    let victims = take_all(&s);
-    assert!(get(&s, 0, b"k", NOW + 5).is_none());
-    assert_eq!(s.release(&victims[0].at), Release::Freed);
-    quiet(&s);
-}
-
-// A sibling that dies leaves its hand-offs; its successor takes them over and the dead one's names are void.
-#[test]
-fn successor_adopts_hand_offs() {
-    let s = owner();
-    for i in 0..20 {
-        put(&s, format!("k{i}").as_bytes(), &[1; 500], 1);
-    }
-    let sibling = s.attach_heap().unwrap();
-    let old = take_all(&sibling);
-    assert_eq!(old.len(), 20);
-    let mut adopted = Vec::new();
-    s.adopt_evicting(&mut adopted, 100);
-    assert!(adopted.is_empty(), "its owner lives");
-    drop(sibling);
-    let successor = s.attach_heap().unwrap();
-    successor.adopt_evicting(&mut adopted, 15);
-    successor.adopt_evicting(&mut adopted, 15);
-    assert_eq!(adopted.len(), 20);
-    for victim in &adopted {
-        let (mut k, mut v) = (Vec::new(), Vec::new());
-        assert!(successor.copy_victim(&victim.at, &mut k, &mut v).is_some());
-        assert_eq!(s.release(&victim.at), Release::Freed);
-    }
-    for victim in &old {
-        assert_eq!(s.release(&victim.at), Release::Gone);
-    }
-    assert_eq!(quiet(&s).free, u64::from(s.geometry().blocks));
-}
-
-// A full owner's section refuses, keeps every record, and takes new ones once some were handed off.
-#[test]
-fn full_refuses_and_drops_nothing() {
-    let s = owner();
-    let value = vec![5; 2000];
-    let mut stored = 0u32;
-    loop {
-        match s.put(&rec(&s, format!("k{stored}").as_bytes(), &value, 1), NOW) {
-            Ok(_) => stored += 1,
-            Err(PutError::Full { needed }) => {
-                assert_eq!(needed, s.geometry().record_blocks(5, 2000));
-                break;
-            }
-            Err(e) => panic!("{e}"),
-        }
-    }
-    assert!(s.free_blocks() < 9);
-    for i in 0..stored {
-        assert_eq!(get(&s, 0, format!("k{i}").as_bytes(), NOW).unwrap().1, value);
-    }
-    let mut victims = Vec::new();
-    let mut left = 3;
-    s.sweep(
-        s.geometry().blocks,
-        NOW,
-        &mut |view| {
-            assert!(view.bytes >= 2000 && view.refs == 1 && view.remaining_ms.is_none());
-            left -= 1;
-            if left >= 0 { Verdict::Take } else { Verdict::Demerit }
-        },
-        &mut victims,
-    );
-    for victim in &victims {
-        assert_eq!(s.release(&victim.at), Release::Freed);
-    }
-    put(&s, b"new", &value, 1);
-    // Expired ones make room by themselves.
-    let id = s.key_id(0, b"new");
-    assert!(s.set_deadline(&id, b"new", NOW + 1, NOW).is_some());
-    for i in 0..4 {
-        s.put(&rec(&s, format!("n{i}").as_bytes(), &value, 1), NOW + 2).unwrap_or_else(|_| {
-            assert!(i >= 3, "three released and one expired");
-            Put { replaced: None, rebucketed: true, at: BlockRef { index: 0, ctl: 0, w4: 0 } }
-        });
-    }
-    quiet(&s);
-}
-
-// Sixteen slots are all a key has: when they are full of live records the caller is told, may hand one of
-// them off, and then the put succeeds.
-#[test]
-fn full_buckets_name_a_victim() {
-    let cfg = SectionConfig { capacity_bytes: 40_000, value_bytes_max: 64, keep_keys: false, ..cfg() };
-    let s = Section::heap(&cfg, NOW).unwrap();
-    let probe = KeyId { hi: 0, lo: 0 };
-    // The same high bits choose the same buckets; the low ones tell the keys apart.
-    let put = |n: u64| {
-        let id = KeyId { hi: n, lo: n };
-        s.put(&NewRecord { id, ..rec(&s, b"", &n.to_le_bytes(), 1) }, NOW)
-    };
-    for n in 1..=16 {
-        put(n).unwrap();
-    }
-    assert_eq!(put(17), Err(PutError::BucketFull));
-    let mut out = Vec::new();
-    for n in 1..=16u64 {
-        let id = KeyId { hi: n, lo: n };
-        assert!(matches!(s.get(&id, b"", NOW, n != 5, &mut out, |_, _| ()), Lookup::Hit(_)));
-    }
-    let mut victims = Vec::new();
-    assert!(s.bucket_victims(&probe, NOW, &mut victims));
-    let meta = s.peek(&KeyId { hi: 5, lo: 5 }, b"", NOW).unwrap();
-    assert_eq!(meta.at.index, victims[0].at.index, "the one that was never read");
-    assert_eq!(s.release(&victims[0].at), Release::Freed);
-    put(17).unwrap();
-    assert_eq!(s.stats().bucket_full, 1);
-}
-
 // Databases are apart; a flush empties one at once, counts start anew, and its blocks are reused.
 #[test]
 fn flush_is_per_database() {
@@ -459,119 +283,6 @@ fn touches_are_counted_for_the_hand() {
     let mut out = Vec::new();
     s.get(&s.key_id(0, b"k"), b"k", NOW, false, &mut out, |_, _| ());
     assert_eq!(s.peek(&s.key_id(0, b"k"), b"k", NOW).unwrap().refs, before);
-}
-
-// --- cache mode
-
-fn fill(s: &Section, key: &[u8], value: &[u8], version: u64) -> Fill {
-    let ticket = s.ticket(&s.key_id(0, key));
-    s.fill(&rec(s, key, value, version), ticket, NOW)
-}
-
-// The observe rule at rest: newer wins, equal stays, a fence moved since the ticket forbids.
-#[test]
-fn fill_obeys_the_ticket() {
-    let s = cache();
-    let id = s.key_id(0, b"k");
-    assert_eq!(fill(&s, b"k", b"one", 1), Fill::Cached);
-    assert_eq!(fill(&s, b"k", b"one", 1), Fill::NotCached(NotCached::Present));
-    assert_eq!(fill(&s, b"k", b"two", 2), Fill::Cached);
-    assert_eq!(get(&s, 0, b"k", NOW).unwrap().1, b"two");
-    assert_eq!(fill(&s, b"k", b"one", 1), Fill::NotCached(NotCached::Newer));
-    let ticket = s.ticket(&id);
-    assert!(s.invalidate(&id, b"k", None));
-    assert_eq!(s.fill(&rec(&s, b"k", b"stale", 3), ticket, NOW), Fill::NotCached(NotCached::Raced));
-    assert!(get(&s, 0, b"k", NOW).is_none());
-    // A loser kills what is older all the same.
-    assert_eq!(fill(&s, b"k", b"four", 4), Fill::Cached);
-    assert_eq!(s.fill(&rec(&s, b"k", b"five", 5), ticket, NOW), Fill::NotCached(NotCached::Raced));
-    assert!(get(&s, 0, b"k", NOW).is_none());
-    // A flush stops what was asked for before it.
-    let ticket = s.ticket(&id);
-    s.flush_db(None, NOW);
-    assert_eq!(s.fill(&rec(&s, b"k", b"six", 6), ticket, NOW), Fill::NotCached(NotCached::Raced));
-    // Invalidation below a version spares the rest.
-    assert_eq!(fill(&s, b"k", b"seven", 7), Fill::Cached);
-    assert!(!s.invalidate(&id, b"k", Some(7)));
-    assert!(s.invalidate(&id, b"k", Some(8)));
-    quiet(&s);
-}
-
-// A cache takes what it is given for ever, of any size, and keeps what is read.
-#[test]
-fn cache_evicts_the_cold() {
-    let s = cache();
-    let hot = vec![7; 300];
-    assert_eq!(fill(&s, b"hot", &hot, 1), Fill::Cached);
-    let mut kept = 0;
-    for i in 0..20_000u64 {
-        let value = vec![1; (i * 37 % 3000) as usize];
-        kept += u64::from(fill(&s, format!("k{i}").as_bytes(), &value, 1) == Fill::Cached);
-        if i % 50 == 0 {
-            assert!(get(&s, 0, b"hot", NOW).is_some(), "read often, evicted at {i}");
-        }
-    }
-    assert_eq!(kept, 20_000);
-    assert!(s.stats().evicted > 10_000);
-    let big = vec![3; 100_000];
-    assert_eq!(fill(&s, b"big", &big, 1), Fill::Cached);
-    assert_eq!(get(&s, 0, b"big", NOW).unwrap().1, big);
-    quiet(&s);
-}
-
-// A fill whose buckets are full takes the coldest record's place.
-#[test]
-fn cache_steals_the_coldest_slot() {
-    let cfg = SectionConfig {
-        capacity_bytes: 40_000,
-        value_bytes_max: 64,
-        keep_keys: false,
-        mode: Mode::Cache,
-        ..cfg()
-    };
-    let s = Section::heap(&cfg, NOW).unwrap();
-    let mut out = Vec::new();
-    for n in 1..=40u64 {
-        let id = KeyId { hi: n, lo: n };
-        let ticket = s.ticket(&id);
-        assert_eq!(s.fill(&NewRecord { id, ..rec(&s, b"", &n.to_le_bytes(), 1) }, ticket, NOW), Fill::Cached);
-        let one = KeyId { hi: 1, lo: 1 };
-        assert!(matches!(s.get(&one, b"", NOW, true, &mut out, |_, _| ()), Lookup::Hit(_)), "{n}");
-    }
-    assert_eq!(s.stats().evicted, 24);
-    quiet(&s);
-}
-
-// One agent at a time: a lapsed lease is taken by CAS, and the thawed predecessor's renewals fail.
-#[test]
-fn leases() {
-    let s = cache();
-    fill(&s, b"k", b"v", 1);
-    let id = s.key_id(0, b"k");
-    let read = |now: u64| {
-        let mut out = Vec::new();
-        s.get_leased(&id, b"k", || now, true, &mut out, |_, _| ())
-    };
-    assert_eq!(read(NOW), Leased::NoLease);
-    let none = s.lease();
-    let first = s.take_agent(none, NOW + 100).unwrap();
-    assert!(s.take_agent(none, NOW + 100).is_none());
-    assert!(matches!(read(NOW + 99), Leased::Hit(_)));
-    assert_eq!(read(NOW + 100), Leased::NoLease);
-    assert!(s.renew(first, NOW + 200));
-    let second = s.take_agent(s.lease(), NOW + 300).unwrap();
-    assert_ne!(first, second);
-    assert!(!s.renew(first, NOW + 900));
-    assert!(s.renew(second, NOW + 400));
-    // Lapsing during the copy counts as lapsed.
-    let clock = std::cell::Cell::new(NOW + 399);
-    let mut out = Vec::new();
-    let ticking = || clock.replace(clock.get() + 1);
-    assert_eq!(s.get_leased(&id, b"k", ticking, true, &mut out, |_, _| ()), Leased::NoLease);
-    assert!(out.is_empty());
-    s.set_applied_seq(42);
-    s.set_agent_line(43);
-    assert_eq!((s.applied_seq(), s.agent_line()), (42, 43));
 }
 
 // Readers and writers at once: what is read was written for that key, and is never older than what the

@@ -1,0 +1,119 @@
+//! Cache mode: fills under a ticket, eviction, leases.
+
+use super::{NOW, cfg, get, quiet, rec};
+use gs_shm::*;
+
+fn cache() -> Section {
+    Section::heap(&SectionConfig { mode: Mode::Cache, keep_keys: false, ..cfg() }, NOW).unwrap()
+}
+
+fn fill(s: &Section, key: &[u8], value: &[u8], version: u64) -> Fill {
+    let ticket = s.ticket(&s.key_id(0, key));
+    s.fill(&rec(s, key, value, version), ticket, NOW)
+}
+
+// The observe rule at rest: newer wins, equal stays, a fence moved since the ticket forbids.
+#[test]
+fn fill_obeys_the_ticket() {
+    let s = cache();
+    let id = s.key_id(0, b"k");
+    assert_eq!(fill(&s, b"k", b"one", 1), Fill::Cached);
+    assert_eq!(fill(&s, b"k", b"one", 1), Fill::NotCached(NotCached::Present));
+    assert_eq!(fill(&s, b"k", b"two", 2), Fill::Cached);
+    assert_eq!(get(&s, 0, b"k", NOW).unwrap().1, b"two");
+    assert_eq!(fill(&s, b"k", b"one", 1), Fill::NotCached(NotCached::Newer));
+    let ticket = s.ticket(&id);
+    assert!(s.invalidate(&id, b"k", None));
+    assert_eq!(s.fill(&rec(&s, b"k", b"stale", 3), ticket, NOW), Fill::NotCached(NotCached::Raced));
+    assert!(get(&s, 0, b"k", NOW).is_none());
+    // A loser kills what is older all the same.
+    assert_eq!(fill(&s, b"k", b"four", 4), Fill::Cached);
+    assert_eq!(s.fill(&rec(&s, b"k", b"five", 5), ticket, NOW), Fill::NotCached(NotCached::Raced));
+    assert!(get(&s, 0, b"k", NOW).is_none());
+    // A flush stops what was asked for before it.
+    let ticket = s.ticket(&id);
+    s.flush_db(None, NOW);
+    assert_eq!(s.fill(&rec(&s, b"k", b"six", 6), ticket, NOW), Fill::NotCached(NotCached::Raced));
+    // Invalidation below a version spares the rest.
+    assert_eq!(fill(&s, b"k", b"seven", 7), Fill::Cached);
+    assert!(!s.invalidate(&id, b"k", Some(7)));
+    assert!(s.invalidate(&id, b"k", Some(8)));
+    quiet(&s);
+}
+
+// A cache takes what it is given for ever, of any size, and keeps what is read.
+#[test]
+fn cache_evicts_the_cold() {
+    let s = cache();
+    let hot = vec![7; 300];
+    assert_eq!(fill(&s, b"hot", &hot, 1), Fill::Cached);
+    let mut kept = 0;
+    for i in 0..20_000u64 {
+        let value = vec![1; (i * 37 % 3000) as usize];
+        kept += u64::from(fill(&s, format!("k{i}").as_bytes(), &value, 1) == Fill::Cached);
+        if i % 50 == 0 {
+            assert!(get(&s, 0, b"hot", NOW).is_some(), "read often, evicted at {i}");
+        }
+    }
+    assert_eq!(kept, 20_000);
+    assert!(s.stats().evicted > 10_000);
+    let big = vec![3; 100_000];
+    assert_eq!(fill(&s, b"big", &big, 1), Fill::Cached);
+    assert_eq!(get(&s, 0, b"big", NOW).unwrap().1, big);
+    quiet(&s);
+}
+
+// A fill whose buckets are full takes the coldest record's place.
+#[test]
+fn cache_steals_the_coldest_slot() {
+    let cfg = SectionConfig {
+        capacity_bytes: 40_000,
+        value_bytes_max: 64,
+        keep_keys: false,
+        mode: Mode::Cache,
+        ..cfg()
+    };
+    let s = Section::heap(&cfg, NOW).unwrap();
+    let mut out = Vec::new();
+    for n in 1..=40u64 {
+        let id = KeyId { hi: n, lo: n };
+        let ticket = s.ticket(&id);
+        assert_eq!(s.fill(&NewRecord { id, ..rec(&s, b"", &n.to_le_bytes(), 1) }, ticket, NOW), Fill::Cached);
+        let one = KeyId { hi: 1, lo: 1 };
+        assert!(matches!(s.get(&one, b"", NOW, true, &mut out, |_, _| ()), Lookup::Hit(_)), "{n}");
+    }
+    assert_eq!(s.stats().evicted, 24);
+    quiet(&s);
+}
+
+// One agent at a time: a lapsed lease is taken by CAS, and the thawed predecessor's renewals fail.
+#[test]
+fn leases() {
+    let s = cache();
+    fill(&s, b"k", b"v", 1);
+    let id = s.key_id(0, b"k");
+    let read = |now: u64| {
+        let mut out = Vec::new();
+        s.get_leased(&id, b"k", || now, true, &mut out, |_, _| ())
+    };
+    assert_eq!(read(NOW), Leased::NoLease);
+    let none = s.lease();
+    let first = s.take_agent(none, NOW + 100).unwrap();
+    assert!(s.take_agent(none, NOW + 100).is_none());
+    assert!(matches!(read(NOW + 99), Leased::Hit(_)));
+    assert_eq!(read(NOW + 100), Leased::NoLease);
+    assert!(s.renew(first, NOW + 200));
+    let second = s.take_agent(s.lease(), NOW + 300).unwrap();
+    assert_ne!(first, second);
+    assert!(!s.renew(first, NOW + 900));
+    assert!(s.renew(second, NOW + 400));
+    // Lapsing during the copy counts as lapsed.
+    let clock = std::cell::Cell::new(NOW + 399);
+    let mut out = Vec::new();
+    let ticking = || clock.replace(clock.get() + 1);
+    assert_eq!(s.get_leased(&id, b"k", ticking, true, &mut out, |_, _| ()), Leased::NoLease);
+    assert!(out.is_empty());
+    s.set_applied_seq(42);
+    s.set_agent_line(43);
+    assert_eq!((s.applied_seq(), s.agent_line()), (42, 43));
+}
