@@ -9,7 +9,7 @@ use crate::core::keyspace::Destroyed;
 use crate::core::node::{Node, NodeRole};
 use crate::roles::wire;
 use gs_client::hashed::{KIND_HASHED, verify};
-use gs_resp::{AclCategories, Arg, ArgKind, Args, Arity, Flags, Group, Keys, Refusal, Roles, Spec, Writer};
+use gs_resp::{AclCategories, Arg, Args, Arity, Flags, Group, Keys, Refusal, Roles, Spec, Writer};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -99,8 +99,12 @@ pub const COMMANDS: &[Command] = &[
             "gs.del",
             -2,
             Flags::WRITE.or(Flags::FAST),
-            Keys::ONE,
-            &[KEY.multiple(), Arg::new("mode", ArgKind::OneOf).optional()],
+            Keys::ALL,
+            &[
+                KEY.multiple(),
+                Arg::token_only("sync", "SYNC").optional(),
+                Arg::token_only("withversion", "WITHVERSION").optional(),
+            ],
             "Destroys sessions everywhere; with SYNC it answers when every front end has dropped them or its lease has lapsed.",
             "How many existed; with WITHVERSION an array of that and the version of the delete.",
         ),

@@ -134,7 +134,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         spec: row(
             "join",
-            8,
+            9,
             Roles::SIBLING,
             &[
                 NAME,
@@ -143,6 +143,7 @@ pub const COMMANDS: &[Command] = &[
                 Arg::integer("capacity"),
                 Arg::string("incarnation"),
                 Arg::integer("tls"),
+                Arg::integer("objects"),
             ],
             "A relief joins.",
             "Its index.",
@@ -360,7 +361,7 @@ fn join(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         .and_then(Tier::parse)
         .ok_or_else(|| Refusal::err("a relief's role is relief-expansion or relief-aging"))?;
     let (addr, incarnation) = (wire::text(args, 4)?.to_string(), wire::text(args, 6)?.to_string());
-    let capacity = wire::number(args, 5)?;
+    let (capacity, objects) = (wire::number(args, 5)?, wire::number(args, 8)?);
     // A relief that listens on all addresses is reached where it comes from.
     let addr = match addr.rsplit_once(':') {
         Some(("0.0.0.0" | "[::]" | "", port)) => {
@@ -370,7 +371,7 @@ fn join(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     };
     let node = ctx.node.clone();
     ctx.later(async move {
-        let index = sibling::join(node, name, tier, addr, capacity, incarnation).await?;
+        let index = sibling::join(node, name, tier, addr, capacity, objects, incarnation).await?;
         Ok(Box::new(move |w: &mut Writer<'_>| w.uint(u64::from(index))) as Answer)
     })
 }

@@ -299,8 +299,10 @@ async fn join(node: Arc<Node>) {
             let capacity = (u64::from(geometry.blocks) * u64::from(geometry.block_bytes)).to_string();
             let tls = if relief.announce_tls { "1" } else { "0" };
             let addr = relief.announce.read().clone();
-            let call =
-                ["GS.SHARD", "JOIN", &node.name, node.role.word(), &addr, &capacity, &incarnation, tls];
+            let objects: u64 = (0..16).map(|db| node.cache.section().live_count(db)).sum();
+            let held = objects.to_string();
+            let role = node.role.word();
+            let call = ["GS.SHARD", "JOIN", &node.name, role, &addr, &capacity, &incarnation, tls, &held];
             let args: Vec<&[u8]> = call.iter().map(|word| word.as_bytes()).collect();
             match link.call(&args).await {
                 Ok(reply) => match reply.as_int() {

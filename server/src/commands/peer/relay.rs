@@ -160,7 +160,9 @@ pub(super) fn member(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
                 );
             }
             // An answer may have been lost with the connection: what it holds is looked at after every join.
-            relay.members.update(index, |m| m.audited = false);
+            // One that came empty has no key that others do not list; a miss need not wait for its report.
+            let empty = args.is(6, "0");
+            relay.members.update(index, |m| (m.reported, m.audited) = (m.reported || empty, false));
             relay.members_changed();
             return ints(ctx, &[i64::from(index)]);
         }

@@ -17,12 +17,14 @@ pub async fn join(
     tier: Tier,
     addr: String,
     capacity: u64,
+    objects: u64,
     incarnation: String,
 ) -> Result<u16, Refusal> {
     let Some(sibling) = node.sibling() else {
         return Err(Refusal::err("this node takes no members"));
     };
-    let call = ["GS.MEMBER", "JOIN", &name, tier.word(), &addr, &incarnation];
+    let held = objects.to_string();
+    let call = ["GS.MEMBER", "JOIN", &name, tier.word(), &addr, &incarnation, &held];
     let args: Vec<&[u8]> = call.iter().map(|word| word.as_bytes()).collect();
     let reply = sibling.relay.call(&args).await.map_err(|e| {
         Refusal::new(Code::Unavailable, format!("the relay cannot be reached ({e}); join again later"))
