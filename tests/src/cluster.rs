@@ -1,6 +1,6 @@
 //! A family of separate processes: a relay with its child sibling, and reliefs that join it.
 
-use crate::node::{Node, Spec, port_of};
+use crate::node::{Node, Spec, knows_what_is_absent, port_of};
 use crate::wire::Wire;
 use crate::{http, ports, wait};
 use tempfile::TempDir;
@@ -87,6 +87,7 @@ impl Plan {
         let reliefs: Vec<Node> = self.reliefs.iter().enumerate().map(start).collect();
         let cluster = Cluster { relay, reliefs, root };
         cluster.wait_joined();
+        knows_what_is_absent(&cluster.relay.addr());
         cluster
     }
 }

@@ -1,6 +1,7 @@
 //! One `gs-server` process: started, read, signalled, restarted, and gone without a trace.
 
-use crate::{bins, wait, wire::Wire};
+use crate::wire::{Value, Wire};
+use crate::{bins, wait};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -81,6 +82,15 @@ impl Node {
     pub fn start(spec: Spec) -> Node {
         let node = Node::spawn(spec);
         node.wait_ready();
+        if node.spec.ready.first() == Some(&"relay") && node.spec.ready.len() > 2 {
+            // Its two reliefs join one after the other.
+            wait::until("both reliefs have joined", || {
+                let nodes = node.wire_to("sibling").call(&["GS.SHARD", "NODES"]);
+                let up = nodes.items().iter().filter(|n| n.must("state").text() == "up").count();
+                if up == 2 { Ok(()) } else { Err(nodes.flat()) }
+            });
+            knows_what_is_absent(&node.addr());
+        }
         node
     }
 
@@ -244,6 +254,17 @@ impl Drop for Node {
         let _ = self.child.wait();
         remove_sections(&self.spec.dir);
     }
+}
+
+/// Waits until a relay answers nil for a key that nobody has: between the moment a relief joins and the
+/// moment it has said what it holds, unknown is not absent, and the answer is `-UNAVAILABLE`.
+pub fn knows_what_is_absent(relay: &str) {
+    let mut wire = Wire::connect(relay);
+    wait::until("the relay knows what is absent", || match wire.call(&["GET", "gs-tests:nobody"]) {
+        Value::Null => Ok(()),
+        reply if reply.is_error("UNAVAILABLE") => Err(reply.flat()),
+        other => panic!("a key that nobody wrote answers {other:?}"),
+    });
 }
 
 /// Unlinks the shared-memory files that a directory's `*.cur` files name.
