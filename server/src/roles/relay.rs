@@ -143,7 +143,7 @@ async fn deliver(node: Arc<Node>) {
         let up = |index: u16| relay.members.get(index).is_some_and(|m| m.state == State::Up);
         let mut failed = link.is_none();
         if let Some(link) = &link {
-            failed |= !tell_flushes(&node, relay, link).await;
+            failed |= !tell_flushes(relay, link).await;
             for (index, batch) in relay.outbox.take(ORDERS, up) {
                 let word = index.to_string();
                 let mut out = wire::batch_head("GS.TOMB", &[word.as_bytes()], batch.len(), wire::TOMB_WORDS);
@@ -186,7 +186,7 @@ fn acknowledged(node: &Node, relay: &Relay, index: u16, batch: &[Order]) {
 }
 
 /// Tells every relief of flushes that it has not heard of; false when one could not be told.
-async fn tell_flushes(node: &Node, relay: &Relay, link: &gs_client::link::Link) -> bool {
+async fn tell_flushes(relay: &Relay, link: &gs_client::link::Link) -> bool {
     let flushes = relay.flushes.load(Ordering::Acquire);
     let mut all = true;
     for member in relay.members.list().iter().filter(|m| m.state == State::Up) {
@@ -209,7 +209,6 @@ async fn tell_flushes(node: &Node, relay: &Relay, link: &gs_client::link::Link) 
         }
         all &= told;
     }
-    let _ = node;
     all
 }
 

@@ -6,6 +6,7 @@ use crate::core::resolve::Found;
 use crate::core::topics::{self, Notice};
 use dashmap::DashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::oneshot;
 
 /// Asks external validators for a key that no tier has, where the path allows it and somebody listens.
@@ -14,7 +15,9 @@ pub(super) async fn ask_outside(node: &Arc<Node>, db: u8, key: &[u8]) -> Found {
     let (Some(wait), true) = (path.external_wait, node.is_validated_outside(key)) else {
         return Found::Absent;
     };
-    let requester = format!("{}-{:x}", node.name, node.metrics.external_asked.get());
+    let number = node.outside.asked.fetch_add(1, Ordering::Relaxed);
+    // The life's random identity keeps an answer to an earlier life from being taken for one to this.
+    let requester = format!("{:.12}-{number:x}", node.run_id);
     node.metrics.external_asked.add(1);
     let answer = node.outside.expect(&requester);
     let notice = Notice { db, key, requester: Some(&requester), reason: "miss", ..Notice::default() };
@@ -57,6 +60,7 @@ pub fn external_answer(node: &Node, channel: &[u8], payload: &[u8]) {
 #[derive(Default)]
 pub struct Outside {
     waiting: DashMap<String, oneshot::Sender<topics::Answer>>,
+    asked: AtomicU64,
 }
 
 impl Outside {
