@@ -219,6 +219,11 @@ impl Members {
         self.saved.read().members.iter().find(|m| m.index == index).cloned()
     }
 
+    /// Whether the member of an index can be asked; none where there is none.
+    pub fn state(&self, index: u16) -> Option<State> {
+        self.saved.read().members.iter().find(|m| m.index == index).map(|m| m.state)
+    }
+
     /// All members.
     pub fn list(&self) -> Vec<Member> {
         self.saved.read().members.clone()

@@ -3,7 +3,7 @@
 use crate::core::bus::{Bus, ClientId};
 use crate::core::directory::Directory;
 use crate::core::journal::Journal;
-use crate::core::members::Members;
+use crate::core::members::{Members, State};
 use crate::core::outbox::Outbox;
 use crate::core::paths::Paths;
 use crate::core::resolve::Outside;
@@ -216,6 +216,11 @@ impl Relay {
     /// True while some relief may hold keys that the directory does not list.
     pub fn has_unreported(&self) -> bool {
         self.unreported.load(Ordering::Acquire) > 0
+    }
+
+    /// True if the node of this index lost its sessions, or was given up.
+    pub fn is_lost(&self, node: u16) -> bool {
+        self.members.state(node).is_none_or(|state| state == State::Lost)
     }
 
     /// True if a report had this copy dropped: whoever stored it must not have it listed any more.

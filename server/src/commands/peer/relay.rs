@@ -61,7 +61,8 @@ fn settle(
         // Where the relief is listed with this version already, it stored its listed copy again.
         return if relay.directory.renumber(&id, db, index, version, number) { 3 } else { 0 };
     }
-    if relay.is_condemned(index, number) {
+    // A relief that lost its sessions meanwhile lost this copy too: the record stays here.
+    if relay.is_condemned(index, number) || relay.is_lost(index) {
         return 2;
     }
     let was_second =
@@ -107,7 +108,7 @@ pub(super) fn relocate(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         let _lock = ctx.node.stripes.lock(&id);
         let _move = ctx.node.stripes.moving();
         // 1: listed there now. 0: nobody reads either copy. -1: the new copy is being dropped; the old one stays.
-        answers.push(match relay.is_condemned(to, new) {
+        answers.push(match relay.is_condemned(to, new) || relay.is_lost(to) {
             true => -1,
             false => i64::from(relay.directory.relocate(&id, db, (from, old), (to, version, new))),
         });
