@@ -1,6 +1,7 @@
 //! The CLOCK hand over the blocks: it shows records to a policy and marks what the policy gives up.
 
 use crate::blocks::{Ctl, Mem, Slot, State};
+use crate::config::Mode;
 use crate::layout;
 use crate::record::Head;
 use crate::section::Section;
@@ -48,7 +49,7 @@ impl Section {
     ) {
         let ctl = mem.load_ctl(block);
         if ctl.state() != State::Live {
-            self.reclaim(mem, block, ctl, now_ms, true);
+            self.reclaim(mem, block, ctl, now_ms, self.cfg.mode == Mode::Cache);
             return;
         }
         let Some(head) = mem.proven_head(block, ctl) else {
@@ -60,7 +61,8 @@ impl Section {
         }
         let flushed = head.shape.epoch() != self.min_epoch(head.shape.db());
         if flushed || head.deadline.expired(now_ms) {
-            self.reclaim(mem, block, ctl, now_ms, true);
+            // An owner's expired records are left to `expire_sweep`, which tells each.
+            self.reclaim(mem, block, ctl, now_ms, self.cfg.mode == Mode::Cache);
             return;
         }
         match decide(&self.view(mem, &head, now_ms)) {

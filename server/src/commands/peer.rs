@@ -54,6 +54,16 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         spec: row(
+            "gs.iam",
+            2,
+            Roles::RELIEFS,
+            &[Arg::string("incarnation")],
+            "Asks a relief whether it still has the contents it joined with.",
+        ),
+        run: iam,
+    },
+    Command {
+        spec: row(
             "gs.fetch",
             -3,
             Roles::RELIEFS.or(Roles::SIBLING),
@@ -227,6 +237,13 @@ fn pass(ctx: &mut Ctx<'_>, name: &str, index: u64, words: Args<'_>) -> Outcome {
             None => w.null(),
         }) as Answer)
     })
+}
+
+fn iam(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    if relief::incarnation(ctx.node).as_bytes() == args.at(1) {
+        return ctx.ok();
+    }
+    Err(Refusal::err("this relief has other contents than it joined with; it joins again").into())
 }
 
 fn put(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {

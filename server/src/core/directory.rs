@@ -209,14 +209,17 @@ impl Directory {
             if at_from.is_none() && at_to.is_none() {
                 return false;
             }
-            let second = match (at_from, at_to) {
-                (None, Some(at)) => list[at].holder().second,
-                _ => false,
-            };
+            // It counts once: a copy that replaces only second copies is one itself.
+            let second = [at_from, at_to].into_iter().flatten().all(|at| list[at].holder().second);
             list.retain(|e| e.node() != node && !(e.node() == from.0 && !e.shadow() && e.copy() == from.1));
             list.push(Entry::new(id, db, &Holder { node, version, copy, shadow: false, second }));
             true
         })
+    }
+
+    /// True if this version is listed as readable on a node.
+    pub fn lists(&self, id: &KeyId, node: u16, version: u64) -> bool {
+        self.holders(id).iter().any(|h| h.node == node && h.version == version && !h.shadow)
     }
 
     /// Follows the number of a listed copy that was stored again. False where this version is not listed there.

@@ -115,7 +115,7 @@ async fn below(
         );
         Refusal::new(Code::Unavailable, text)
     };
-    let link = relay.downstream().ok_or_else(unavailable)?;
+    let link = node.downstream_to(member.index).ok_or_else(unavailable)?;
     let words = [member.index, u16::from(db)].map(|n| n.to_string());
     let (position, page) = (at.position.to_string(), count.clamp(10, 512).to_string());
     let call: [&[u8]; 5] =
@@ -150,7 +150,10 @@ fn moved(node: &Node, db: u8, at: Cursor, count: usize, keys: &mut Keys) -> Opti
         Some((list, next)) => {
             for moved in list.into_iter().filter(|moved| moved.db == db) {
                 let id = node.id(db, &moved.key);
-                if node.cache.section().peek(&id, &moved.key, node.now_ms()).is_some() {
+                // Up and down again behind the scan is there too.
+                if node.cache.section().peek(&id, &moved.key, node.now_ms()).is_some()
+                    || relay.directory.is_below(&id)
+                {
                     keys.push(moved.key);
                 }
             }

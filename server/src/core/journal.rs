@@ -9,10 +9,11 @@ use crate::core::tombs::{Kind, Tomb};
 use gs_client::cache::KeyId;
 use parking_lot::{Condvar, Mutex};
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::watch;
 
 const MAGIC: &[u8; 8] = b"gsjrnl01";
@@ -99,11 +100,15 @@ pub fn replay(path: &Path) -> std::io::Result<Replay> {
     };
     let mut replay = Replay::default();
     let (records, _torn) = rest.as_chunks::<RECORD>();
-    for (i, chunk) in records.iter().enumerate() {
+    let mut bad = false;
+    for chunk in records {
         match decode(chunk) {
-            Some(record) => replay.records.push(record),
-            // A torn write can only be the last one.
-            None => replay.damaged |= i + 1 < records.len(),
+            // A torn write, of one group of records, can only be the last one: nothing good follows it.
+            Some(record) => {
+                replay.damaged |= bad;
+                replay.records.push(record);
+            }
+            None => bad = true,
         }
     }
     Ok(replay)
@@ -117,10 +122,17 @@ struct Pending {
     stop: bool,
 }
 
+/// Up to which number records are on disk, and up to which the disk refused them for now.
+#[derive(Clone, Copy, Debug, Default)]
+struct Outcome {
+    durable: u64,
+    refused: u64,
+}
+
 struct Shared {
     pending: Mutex<Pending>,
     wake: Condvar,
-    synced: watch::Sender<u64>,
+    synced: watch::Sender<Outcome>,
     size: AtomicU64,
     failed: AtomicBool,
 }
@@ -128,7 +140,7 @@ struct Shared {
 /// The journal of one relay: append from any thread, wait for the group.
 pub struct Journal {
     shared: Arc<Shared>,
-    synced: watch::Receiver<u64>,
+    synced: watch::Receiver<Outcome>,
     sync: bool,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
@@ -137,7 +149,7 @@ impl Journal {
     /// Opens the journal anew at `path` with the facts that still count, durable before this returns.
     pub fn open(path: &Path, keep: &[Record], sync: bool) -> std::io::Result<Journal> {
         let file = write_new(path, keep)?;
-        let (sender, synced) = watch::channel(0);
+        let (sender, synced) = watch::channel(Outcome::default());
         let shared = Arc::new(Shared {
             pending: Mutex::new(Pending { bytes: Vec::new(), last: 0, compacted: None, stop: false }),
             wake: Condvar::new(),
@@ -172,13 +184,13 @@ impl Journal {
     /// holds in memory and in every tier, but not across a crash of this node.
     pub async fn synced(&self, number: u64) -> Result<(), String> {
         let mut seen = self.synced.clone();
-        let waited = seen.wait_for(|done| *done >= number).await.map(|_| ());
-        if self.shared.failed.load(Ordering::Acquire) || waited.is_err() {
-            return Err("the journal cannot be written: the delete holds now, but a crash of this node may \
-                        forget it; free disk space in its directory"
-                .into());
+        let waited = seen.wait_for(|outcome| outcome.durable >= number || outcome.refused >= number).await;
+        if waited.is_ok_and(|outcome| outcome.durable >= number) {
+            return Ok(());
         }
-        Ok(())
+        Err("the journal cannot be written: the delete holds now, but a crash of this node may forget it; free disk \
+             space in its directory"
+            .into())
     }
 
     /// True when the file is worth writing anew.
@@ -234,9 +246,17 @@ fn write_new(path: &Path, keep: &[Record]) -> std::io::Result<File> {
     Ok(file)
 }
 
+/// How soon a write that the disk refused is tried again.
+const RETRY: Duration = Duration::from_millis(200);
+
 fn write_loop(shared: &Shared, mut file: File, path: &Path) {
+    // The file is whole up to here; what a failed write left behind it is cut off.
+    let mut good = MAGIC.len() as u64 + shared.size.load(Ordering::Relaxed);
     loop {
         let mut pending = shared.pending.lock();
+        if shared.failed.load(Ordering::Acquire) && !pending.stop {
+            shared.wake.wait_for(&mut pending, RETRY);
+        }
         while pending.bytes.is_empty() && pending.compacted.is_none() && !pending.stop {
             shared.wake.wait(&mut pending);
         }
@@ -247,19 +267,33 @@ fn write_loop(shared: &Shared, mut file: File, path: &Path) {
             match write_new(path, &keep) {
                 Ok(fresh) => {
                     file = fresh;
-                    shared.size.store((keep.len() * RECORD) as u64, Ordering::Relaxed);
+                    good = (MAGIC.len() + keep.len() * RECORD) as u64;
                 }
                 Err(e) => tracing::error!(error = %e, "the journal could not be compacted"),
             }
         }
         let written = file.write_all(&bytes).and_then(|()| file.sync_data());
-        if let Err(e) = &written {
-            tracing::error!(error = %e, "the journal could not be written");
-        }
         shared.failed.store(written.is_err(), Ordering::Release);
-        shared.size.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        // Waiters are woken in both cases: they look at `failed` and answer an error instead of hanging.
-        shared.synced.send_replace(last);
+        match written {
+            Ok(()) => {
+                good += bytes.len() as u64;
+                shared.synced.send_modify(|outcome| outcome.durable = last);
+            }
+            Err(e) => {
+                tracing::error!(error = %e, "the journal could not be written");
+                // Half a record would put every later one out of step.
+                if let Err(e) = file.set_len(good).and_then(|()| file.seek(SeekFrom::Start(good)).map(|_| ()))
+                {
+                    tracing::error!(error = %e, "the journal could not be cut back to its last whole record");
+                }
+                let mut pending = shared.pending.lock();
+                let later = std::mem::replace(&mut pending.bytes, bytes);
+                pending.bytes.extend_from_slice(&later);
+                // Waiters answer an error now instead of hanging; the records are tried again.
+                shared.synced.send_modify(|outcome| outcome.refused = last);
+            }
+        }
+        shared.size.store(good - MAGIC.len() as u64, Ordering::Relaxed);
         if stop {
             return;
         }

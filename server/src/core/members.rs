@@ -79,10 +79,16 @@ pub struct Member {
     /// True once it has reported all it holds to this life of the relay; before that a miss must ask it.
     #[serde(skip)]
     pub reported: bool,
+    /// True once an operator gave it up: its contents are never believed again.
+    #[serde(default)]
+    pub left: bool,
     /// False while it may hold a copy that nobody listed: one that was sent to it and not settled. Until its
     /// next report, what is overwritten or destroyed is remembered.
     #[serde(skip)]
     pub audited: bool,
+    /// How often it came into doubt: a report that began before the last time settles nothing.
+    #[serde(skip)]
+    pub doubts: u64,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -153,6 +159,12 @@ impl Members {
         incarnation: &str,
     ) -> Result<(u16, Option<u16>), String> {
         let mut saved = self.saved.write();
+        // Contents that were given up must not return: what was destroyed since is no longer remembered for them.
+        if saved.members.iter().any(|m| m.incarnation == incarnation && m.state == State::Lost) {
+            return Err(format!(
+                "relief '{name}' was given up with these contents; stop it, remove its section, and start it empty"
+            ));
+        }
         let known = saved.members.iter_mut().find(|m| m.name == name && m.incarnation == incarnation);
         if let Some(member) = known.filter(|member| member.state != State::Lost) {
             (member.state, member.addr, member.tier) = (State::Up, addr.to_string(), tier);
@@ -182,6 +194,8 @@ impl Members {
             state: State::Up,
             reported: false,
             audited: false,
+            left: false,
+            doubts: 0,
         });
         self.save(&saved).map_err(|e| format!("the list of members cannot be saved: {e}"))?;
         Ok((index, lost))
@@ -206,8 +220,11 @@ impl Members {
     /// Gives up all members of a name; returns their indexes.
     pub fn remove(&self, name: &str) -> Vec<u16> {
         let mut saved = self.saved.write();
-        let gone = saved.members.iter().filter(|m| m.name == name).map(|m| m.index).collect();
-        saved.members.retain(|m| m.name != name);
+        let mut gone = Vec::new();
+        for member in saved.members.iter_mut().filter(|m| m.name == name && !m.left) {
+            (member.state, member.left) = (State::Lost, true);
+            gone.push(member.index);
+        }
         if let Err(e) = self.save(&saved) {
             tracing::error!(error = %e, "the list of members cannot be saved");
         }
@@ -226,12 +243,12 @@ impl Members {
 
     /// All members.
     pub fn list(&self) -> Vec<Member> {
-        self.saved.read().members.clone()
+        self.saved.read().members.iter().filter(|m| !m.left).cloned().collect()
     }
 
     /// The sibling has a new life: what its predecessor had sent and not settled may lie anywhere.
     pub fn doubt_all(&self) {
-        self.saved.write().members.iter_mut().for_each(|m| m.audited = false);
+        self.saved.write().members.iter_mut().for_each(|m| (m.audited, m.doubts) = (false, m.doubts + 1));
     }
 
     /// How many members may hold a copy that nobody listed.

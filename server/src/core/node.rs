@@ -16,7 +16,7 @@ use crate::roles::Links;
 use crate::roles::relief::Relief;
 use crate::roles::sibling::Sibling;
 use dashmap::DashMap;
-use gs_client::cache::Cache;
+use gs_client::cache::{Cache, KeyId};
 use gs_client::clock::Clock;
 use gs_client::link::Link;
 use gs_resp::Roles;
@@ -205,6 +205,10 @@ pub struct Relay {
     pub doubted: AtomicUsize,
     /// Copies that were ordered dropped because a report named them: node and number, and when.
     pub condemned: Mutex<HashMap<(u16, u64), u64>>,
+    /// Second copies on their way: the version that is copied, and until when (wall clock) it may arrive.
+    pub copying: Mutex<HashMap<KeyId, (u64, u64)>>,
+    /// Links to the sibling, one for each relief: a relief that hangs holds up only what is meant for it.
+    pub holder_links: DashMap<u16, Link>,
 }
 
 impl Relay {
@@ -216,6 +220,11 @@ impl Relay {
     /// True while some relief may hold keys that the directory does not list.
     pub fn has_unreported(&self) -> bool {
         self.unreported.load(Ordering::Acquire) > 0
+    }
+
+    /// True while a second copy of the key is on its way to some relief.
+    pub fn is_copying(&self, id: &KeyId) -> bool {
+        self.copying.lock().contains_key(id)
     }
 
     /// True if the node of this index lost its sessions, or was given up.
@@ -343,6 +352,13 @@ impl Node {
     /// True while the node serves.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
+    }
+
+    /// The link that carries what is meant for one relief, if the sibling is there.
+    pub fn downstream_to(&self, index: u16) -> Option<Link> {
+        let relay = self.relay()?;
+        let addr = relay.sibling_addr.read().clone()?;
+        Some(relay.holder_links.entry(index).or_insert_with(|| self.links.open(&addr)).clone())
     }
 
     /// True where a full section evicts records instead of handing them over.

@@ -69,17 +69,16 @@ impl Outbox {
         self.wake.notify_one();
     }
 
-    /// Takes up to `max` orders for each of the nodes that `ready` admits.
-    pub fn take(&self, max: usize, ready: impl Fn(u16) -> bool) -> Vec<(u16, Vec<Order>)> {
+    /// True if there is something for a node.
+    pub fn has(&self, node: u16) -> bool {
+        self.queues.lock().get(&node).is_some_and(|queue| !queue.is_empty())
+    }
+
+    /// Takes up to `max` orders for a node.
+    pub fn take(&self, node: u16, max: usize) -> Vec<Order> {
         let mut queues = self.queues.lock();
-        let mut batches = Vec::new();
-        for (node, queue) in queues.iter_mut().filter(|(node, _)| ready(**node)) {
-            let batch: Vec<Order> = queue.drain(..queue.len().min(max)).collect();
-            if !batch.is_empty() {
-                batches.push((*node, batch));
-            }
-        }
-        batches
+        let Some(queue) = queues.get_mut(&node) else { return Vec::new() };
+        queue.drain(..queue.len().min(max)).collect()
     }
 
     /// Puts orders back that could not be delivered, in front, and keeps their order.

@@ -117,7 +117,26 @@ fn relieve() -> Vec<u8> {
 
 /// Brings a key up; used by the sibling's hand-back. True when it is resident afterwards.
 pub async fn promote(node: Arc<Node>, db: u8, key: Box<[u8]>) -> bool {
-    matches!(find(node, db, key).await, Found::Here(_))
+    let id = node.id(db, &key);
+    if !node.relay().is_some_and(|relay| relay.directory.is_below(&id)) {
+        return false;
+    }
+    // A task of its own: the connection that asks may end, the look-up must not end half way.
+    matches!(tokio::spawn(find(node, db, key)).await, Ok(Found::Here(_)))
+}
+
+/// Ends a look-up however it ends, so that nobody waits for one that is gone.
+struct Landing<'a> {
+    relay: &'a Relay,
+    slot: &'a (u8, Box<[u8]>),
+    done: watch::Sender<bool>,
+}
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        self.relay.flights.remove(self.slot);
+        self.done.send_replace(true);
+    }
 }
 
 /// Looks a key up downstream; only one look-up of a key runs at a time.
@@ -143,9 +162,9 @@ async fn find(node: Arc<Node>, db: u8, key: Box<[u8]>) -> Found {
             (lead, seen)
         };
         if let Some(done) = lead {
+            let landing = Landing { relay, slot: &slot, done };
             let found = ask(&node, relay, db, &key).await;
-            relay.flights.remove(&slot);
-            done.send_replace(true);
+            drop(landing);
             return found;
         }
         node.metrics.single_flight_joined.add(1);
@@ -171,7 +190,7 @@ async fn ask(node: &Arc<Node>, relay: &Relay, db: u8, key: &[u8]) -> Found {
         }
         let mut holders = relay.directory.holders(&id);
         holders.retain(|holder| !holder.shadow);
-        holders.sort_by_key(|holder| std::cmp::Reverse(holder.version));
+        holders.sort_by_key(|holder| (std::cmp::Reverse(holder.version), holder.second));
         let mut unknown = None;
         for holder in &holders {
             match fetch(node, relay, holder.node, db, key).await {

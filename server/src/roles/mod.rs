@@ -24,7 +24,13 @@ pub struct Links {
 impl Links {
     /// A link to a peer. It connects by itself, also again after a break.
     pub fn open(&self, addr: &str) -> Link {
+        self.open_with(addr, Vec::new())
+    }
+
+    /// A link that sends these commands first on every connection; one that is refused ends the connection.
+    pub fn open_with(&self, addr: &str, hello: Vec<Vec<Vec<u8>>>) -> Link {
         Link::open(LinkConfig {
+            hello,
             tls: self.tls.clone(),
             password: self.password.clone(),
             call_timeout: Duration::from_secs(5),

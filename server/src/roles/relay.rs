@@ -10,6 +10,9 @@ use crate::core::version::Versions;
 use crate::roles::wire;
 use crate::roles::{expire, pause};
 use gs_client::cache::{Release, Verdict, Victim};
+use gs_client::link::Link;
+use parking_lot::Mutex;
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -73,6 +76,8 @@ pub fn open(dir: &Path, sync: bool, unix_ms: u64, stream_bytes: usize, life: u64
         unreported: Default::default(),
         doubted: Default::default(),
         condemned: Default::default(),
+        copying: Default::default(),
+        holder_links: Default::default(),
         members,
     };
     relay.members_changed();
@@ -135,41 +140,62 @@ fn drop_all(node: &Node, victims: &[Victim]) -> usize {
     freed
 }
 
-/// Carries orders to reliefs, through the sibling, until they are acknowledged.
+/// Carries orders to reliefs, through the sibling, until they are acknowledged; each relief by a task of its
+/// own, so that one that hangs keeps only its own orders waiting.
 async fn deliver(node: Arc<Node>) {
     let Some(relay) = node.relay() else { return };
+    let busy: Arc<Mutex<HashSet<u16>>> = Arc::default();
     loop {
-        let link = relay.downstream().filter(|link| link.is_up());
-        let up = |index: u16| relay.members.get(index).is_some_and(|m| m.state == State::Up);
-        let mut failed = link.is_none();
-        if let Some(link) = &link {
-            failed |= !tell_flushes(relay, link).await;
-            for (index, batch) in relay.outbox.take(ORDERS, up) {
-                let word = index.to_string();
-                let mut out = wire::batch_head("GS.TOMB", &[word.as_bytes()], batch.len(), wire::TOMB_WORDS);
-                batch.iter().for_each(|order| wire::encode_order(&mut out, order));
-                let done = match link.call_encoded(out, 1).await.as_deref() {
-                    Ok([reply]) => wire::integers(reply).is_some_and(|list| list.len() == batch.len()),
-                    _ => false,
-                };
-                if done {
-                    acknowledged(&node, relay, index, &batch);
-                } else {
-                    failed = true;
-                    relay.outbox.put_back(index, batch);
-                }
+        for member in relay.members.list().iter().filter(|m| m.state == State::Up) {
+            let index = member.index;
+            if (relay.outbox.has(index) || lacks_flush(relay, index)) && busy.lock().insert(index) {
+                tokio::spawn(deliver_to(node.clone(), index, busy.clone()));
             }
         }
-        let retry = if failed { Duration::from_millis(100) } else { Duration::from_secs(1) };
         let mut stop = node.stopping();
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
-            () = async {
-                // After a failure only time helps; orders that come in meanwhile wait for it.
-                if failed { std::future::pending::<()>().await } else { relay.outbox.woken().await }
-            } => {}
-            () = tokio::time::sleep(retry) => {}
+            () = relay.outbox.woken() => {}
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
         }
+    }
+}
+
+async fn deliver_to(node: Arc<Node>, index: u16, busy: Arc<Mutex<HashSet<u16>>>) {
+    let Some(relay) = node.relay() else { return };
+    let done = carry(&node, relay, index).await;
+    if !done {
+        // After a failure only time helps.
+        pause(&node, Duration::from_millis(100)).await;
+    }
+    busy.lock().remove(&index);
+    // What came in after the last look is seen by the next round.
+    relay.outbox.wake();
+}
+
+/// Carries all that one relief is owed; false when it or the sibling did not take it.
+async fn carry(node: &Node, relay: &Relay, index: u16) -> bool {
+    let Some(link) = node.downstream_to(index) else { return false };
+    if lacks_flush(relay, index) && !tell_flush(relay, &link, index).await {
+        return false;
+    }
+    let word = index.to_string();
+    loop {
+        let batch = relay.outbox.take(index, ORDERS);
+        if batch.is_empty() {
+            return true;
+        }
+        let mut out = wire::batch_head("GS.TOMB", &[word.as_bytes()], batch.len(), wire::TOMB_WORDS);
+        batch.iter().for_each(|order| wire::encode_order(&mut out, order));
+        let done = match link.call_encoded(out, 1).await.as_deref() {
+            Ok([reply]) => wire::integers(reply).is_some_and(|list| list.len() == batch.len()),
+            _ => false,
+        };
+        if !done {
+            relay.outbox.put_back(index, batch);
+            return false;
+        }
+        acknowledged(node, relay, index, &batch);
     }
 }
 
@@ -185,31 +211,29 @@ fn acknowledged(node: &Node, relay: &Relay, index: u16, batch: &[Order]) {
     }
 }
 
-/// Tells every relief of flushes that it has not heard of; false when one could not be told.
-async fn tell_flushes(relay: &Relay, link: &gs_client::link::Link) -> bool {
+/// True while a relief has not heard of every flush.
+fn lacks_flush(relay: &Relay, index: u16) -> bool {
     let flushes = relay.flushes.load(Ordering::Acquire);
-    let mut all = true;
-    for member in relay.members.list().iter().filter(|m| m.state == State::Up) {
-        if relay.flushes_told.get(&member.index).is_some_and(|told| *told >= flushes) || flushes == 0 {
+    flushes > 0 && relay.flushes_told.get(&index).is_none_or(|told| *told < flushes)
+}
+
+/// Tells a relief of all flushes; false when it did not take one.
+async fn tell_flush(relay: &Relay, link: &Link, index: u16) -> bool {
+    let flushes = relay.flushes.load(Ordering::Acquire);
+    let word = index.to_string();
+    for (db, version) in (0u8..).zip(&relay.flushed) {
+        let version = version.load(Ordering::Acquire);
+        if version == 0 {
             continue;
         }
-        let index = member.index.to_string();
-        let mut told = true;
-        for (db, version) in (0u8..).zip(&relay.flushed) {
-            let version = version.load(Ordering::Acquire);
-            if version == 0 {
-                continue;
-            }
-            let words = [db.to_string(), version.to_string()];
-            let call: [&[u8]; 4] = [b"GS.FLUSH", index.as_bytes(), words[0].as_bytes(), words[1].as_bytes()];
-            told &= matches!(link.call(&call).await, Ok(reply) if reply.is_ok());
+        let words = [db.to_string(), version.to_string()];
+        let call: [&[u8]; 4] = [b"GS.FLUSH", word.as_bytes(), words[0].as_bytes(), words[1].as_bytes()];
+        if !matches!(link.call(&call).await, Ok(reply) if reply.is_ok()) {
+            return false;
         }
-        if told {
-            relay.flushes_told.insert(member.index, flushes);
-        }
-        all &= told;
     }
-    all
+    relay.flushes_told.insert(index, flushes);
+    true
 }
 
 /// Drops what need not be remembered and keeps the journal small.
@@ -224,6 +248,7 @@ async fn upkeep(node: Arc<Node>) {
         relay.tombs.sweep(unix_ms, noted_before);
         // No message is on its way for longer than this.
         relay.condemned.lock().retain(|_, at| *at + 60_000 > unix_ms);
+        relay.copying.lock().retain(|_, (_, until)| *until > unix_ms);
         if relay.journal.wants_compaction(relay.tombs.len()) {
             relay.journal.compact(|| facts(&relay.tombs, &relay.flushed));
         }

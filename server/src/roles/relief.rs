@@ -51,6 +51,8 @@ pub struct Relief {
     pub tier: Tier,
     /// The sibling it joins.
     pub sibling: RwLock<Option<Link>>,
+    /// A link of its own for what is passed on, so that beats never wait behind it.
+    pub handoffs: RwLock<Option<Link>>,
     /// How it talks to it.
     pub links: Links,
     /// Where the sibling is.
@@ -90,6 +92,7 @@ impl Relief {
         Relief {
             tier,
             sibling: RwLock::new(None),
+            handoffs: RwLock::new(None),
             links,
             sibling_addr,
             announce: RwLock::new(announce),
@@ -119,6 +122,11 @@ impl Relief {
 /// the same block was reused 262,144 times, far longer than any message is on its way.
 pub fn copy_of(at: &BlockRef) -> u64 {
     ((at.generation() << 28) | (u64::from(at.index) & 0x0fff_ffff)) & ((1 << COPY_BITS) - 1)
+}
+
+/// The identity of a relief's contents: another section is another relief.
+pub fn incarnation(node: &Node) -> String {
+    format!("{:032x}", node.cache.section().nonce())
 }
 
 /// Stores a parcel. The copy's number, 0 when something newer is known, -1 when there is no room.
@@ -290,7 +298,8 @@ async fn join(node: Arc<Node>) {
     let Some(relief) = node.relief() else { return };
     let link = relief.links.open(&relief.sibling_addr);
     *relief.sibling.write() = Some(link.clone());
-    let incarnation = format!("{:032x}", node.cache.section().nonce());
+    *relief.handoffs.write() = Some(relief.links.open(&relief.sibling_addr));
+    let incarnation = incarnation(&node);
     let mut joined_over = 0;
     loop {
         let connection = link.connections();

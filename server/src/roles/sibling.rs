@@ -27,6 +27,8 @@ use tokio::sync::Notify;
 pub struct Sibling {
     /// The link to the relay.
     pub relay: Link,
+    /// A second one for hand-backs, which wait for other nodes: hand-overs must not queue behind them.
+    pub promotes: Link,
     /// How it talks to its peers.
     pub links: Links,
     /// Who is there and owns what.
@@ -52,6 +54,7 @@ impl Sibling {
     pub fn new(relay: &str, links: Links, params: Params) -> Sibling {
         Sibling {
             relay: links.open(relay),
+            promotes: links.open(relay),
             links,
             placement: RwLock::default(),
             params: RwLock::new(params),
@@ -108,7 +111,13 @@ pub async fn copy(node: Arc<Node>, parcel: Parcel) -> Result<(u16, u64), Refusal
     let peer = sibling.target(Tier::Expansion, slot_of(&parcel.key)).ok_or_else(nobody)?;
     let mut out = wire::batch_head("GS.PUT", &[], 1, wire::PUT_WORDS);
     parcel.encode(&mut out);
-    let replies = peer.link.call_encoded(out, 1).await.map_err(|_| nobody())?;
+    let Ok(replies) = peer.link.call_encoded(out, 1).await else {
+        // It may have arrived: until the node has reported, what is changed is remembered.
+        if let Some(sibling) = node.sibling() {
+            demote::doubt(&node, sibling, &peer).await;
+        }
+        return Err(nobody());
+    };
     match replies.first().and_then(wire::integers).as_deref() {
         Some([copy]) if *copy > 0 => Ok((peer.index, *copy as u64)),
         _ => Err(nobody()),

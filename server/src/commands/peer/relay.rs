@@ -110,7 +110,10 @@ pub(super) fn relocate(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         // 1: listed there now. 0: nobody reads either copy. -1: the new copy is being dropped; the old one stays.
         answers.push(match relay.is_condemned(to, new) || relay.is_lost(to) {
             true => -1,
-            false => i64::from(relay.directory.relocate(&id, db, (from, old), (to, version, new))),
+            false if relay.directory.relocate(&id, db, (from, old), (to, version, new)) => 1,
+            // Listed there under another number: the copy at hand may be the one that is read.
+            false if relay.directory.lists(&id, from, version) => -1,
+            false => 0,
         });
     }
     ints(ctx, &answers)
@@ -163,12 +166,22 @@ pub(super) fn member(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             // An answer may have been lost with the connection: what it holds is looked at after every join.
             // One that came empty has no key that others do not list; a miss need not wait for its report.
             let empty = args.is(6, "0");
-            relay.members.update(index, |m| (m.reported, m.audited) = (m.reported || empty, false));
+            relay.members.update(index, |m| {
+                (m.reported, m.audited, m.doubts) = (m.reported || empty, false, m.doubts + 1);
+            });
             relay.members_changed();
             return ints(ctx, &[i64::from(index)]);
         }
-        b"REPORTED" => relay.members.update(index()?, |m| (m.reported, m.audited) = (true, true)),
-        b"DOUBT" => relay.members.update(index()?, |m| m.audited = false),
+        b"DOUBTS" => {
+            let doubts = relay.members.get(index()?).map_or(0, |m| m.doubts);
+            return ctx.int(doubts as i64);
+        }
+        b"REPORTED" => {
+            // A doubt that came up while it reported is not settled by it.
+            let doubts = wire::number(args, 3)?;
+            relay.members.update(index()?, |m| (m.reported, m.audited) = (true, m.doubts == doubts))
+        }
+        b"DOUBT" => relay.members.update(index()?, |m| (m.audited, m.doubts) = (false, m.doubts + 1)),
         b"STATE" => {
             let state = if args.is(3, "up") { State::Up } else { State::Away };
             relay.members.update(index()?, |m| {
@@ -194,6 +207,12 @@ fn leave(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     let held: u64 =
         relay.directory.count_by_node().iter().filter(|(n, _)| indexes.contains(n)).map(|(_, n)| n).sum();
+    let unknown = relay.members.list().iter().any(|m| m.name == name && m.state != State::Lost && !m.audited);
+    if unknown && !args.is(3, "FORCE") {
+        let text =
+            format!("it is not known what relief '{name}' holds; GS.SHARD LEAVE {name} FORCE gives it up");
+        return Err(Refusal::err(text).into());
+    }
     if held > 0 && !args.is(3, "FORCE") {
         let text =
             format!("relief '{name}' holds {held} sessions; GS.SHARD LEAVE {name} FORCE gives them up");
@@ -237,6 +256,7 @@ pub(super) fn hello(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     relay.members.doubt_all();
     relay.members_changed();
     *relay.sibling_addr.write() = Some(addr.to_string());
+    relay.holder_links.clear();
     *relay.sibling.write() = Some(node.links.open(addr));
     relay.outbox.wake();
     tracing::info!(addr, pid = wire::number(args, 3)?, "the sibling is here");

@@ -3,6 +3,7 @@
 use crate::commands::{Answer, Ctx, Outcome, Reply};
 use crate::core::keyspace::Write;
 use crate::core::node::Node;
+use crate::core::outbox::{Mode, Order};
 use crate::roles::wire::{self, Parcel};
 use gs_client::hashed::{KIND_HASHED, KIND_STRING, seal};
 use gs_resp::{Args, Code, Refusal, Writer};
@@ -65,6 +66,12 @@ pub(super) fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     let deadline_ms = options.px.map_or(0, |ms| ctx.node.now_ms().saturating_add(ms));
     let version = ctx.node.write(&Write { db, key, value: args.at(2), kind: KIND_STRING, deadline_ms })?;
+    if copies > 1
+        && let Some(relay) = ctx.node.relay()
+    {
+        // Before anyone else can change the key: a change from now on follows the copy wherever it arrives.
+        relay.copying.lock().insert(id, (version, ctx.node.clock.unix_ms() + COPY_ARRIVES_MS));
+    }
     drop(lock);
     if copies < 2 {
         return ctx.int(version as i64);
@@ -84,6 +91,9 @@ pub(super) fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         Ok(Box::new(move |w: &mut Writer<'_>| w.uint(version)) as Answer)
     })
 }
+
+/// A second copy whose fate is not known may arrive for this long; links give up far earlier.
+const COPY_ARRIVES_MS: u64 = 60_000;
 
 /// Has the second copy put on a relief, and lists it there.
 async fn second_copy(node: &Arc<Node>, parcel: &Parcel) -> Result<(), Refusal> {
@@ -105,8 +115,18 @@ async fn second_copy(node: &Arc<Node>, parcel: &Parcel) -> Result<(), Refusal> {
     let id = node.id(parcel.db, &parcel.key);
     let _lock = node.stripes.lock(&id);
     let here = node.cache.section().peek(&id, &parcel.key, node.now_ms());
-    if here.is_some_and(|meta| meta.version == parcel.version) {
-        relay.directory.insert_second(&id, parcel.db, *index as u16, parcel.version, *copy as u64);
+    let (index, copy) = (*index as u16, *copy as u64);
+    if here.is_some_and(|meta| meta.version == parcel.version) && !relay.is_lost(index) {
+        relay.directory.insert_second(&id, parcel.db, index, parcel.version, copy);
+        let mut copying = relay.copying.lock();
+        if copying.get(&id).is_some_and(|(version, _)| *version == parcel.version) {
+            copying.remove(&id);
+        }
+    } else {
+        // The session changed meanwhile: nobody reads this copy.
+        relay.condemned.lock().insert((index, copy), node.clock.unix_ms());
+        let (mode, db, key) = (Mode::Drop(copy), parcel.db, parcel.key.as_slice().into());
+        relay.outbox.push(index, Order { mode, db, key, id, copy });
     }
     Ok(())
 }

@@ -167,9 +167,9 @@ impl Node {
         gone_for_ms: u64,
     ) -> u64 {
         let mut owed: Vec<(u16, u64)> = holders.iter().map(|h| (h.node, h.copy)).collect();
-        if in_flight {
-            // The old record is being handed over: its copy may arrive at any relief after this.
-            for member in relay.members.list().iter().filter(|m| m.state == State::Up) {
+        if in_flight || relay.is_copying(id) {
+            // A copy is on its way: it may arrive at any relief after this, also at one that is silent now.
+            for member in relay.members.list().iter().filter(|m| m.state != State::Lost) {
                 if owed.iter().all(|(node, _)| *node != member.index) {
                     owed.push((member.index, 0));
                 }
@@ -199,7 +199,8 @@ impl Node {
         };
         let id = self.id(db, key);
         let later = deadline_ms != 0 && meta.deadline_ms != 0 && deadline_ms >= meta.deadline_ms;
-        if later {
+        // A second copy has the old deadline: then even an extension is a new version, which supersedes it.
+        if later && !relay_lists(self, &id) {
             let touched = self.cache.section().set_deadline(&id, key, deadline_ms, self.now_ms());
             if touched.is_some() {
                 return Ok(true);
@@ -232,6 +233,11 @@ impl Node {
         relay.outbox.wake();
         Ok(number)
     }
+}
+
+/// True where a readable copy of a resident key lives downstream.
+fn relay_lists(node: &Node, id: &KeyId) -> bool {
+    node.relay().is_some_and(|relay| relay.directory.is_below(id))
 }
 
 /// What a delete left behind.

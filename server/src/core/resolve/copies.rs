@@ -24,13 +24,19 @@ pub fn list(node: &Node, index: u16, db: u8, key: &[u8], version: u64, copy: u64
     };
     let flushed = relay.flushed[usize::from(db & 15)].load(Ordering::Acquire);
     let resident = node.cache.section().peek(&id, key, node.now_ms());
+    if relay.is_condemned(index, copy) || relay.is_lost(index) {
+        return false;
+    }
     if relay.quarantine || version < flushed || relay.tombs.refuses(&id, version) {
         condemn();
         return false;
     }
     let holders = relay.directory.holders(&id);
-    if holders.iter().any(|h| h.node == index && (h.copy == copy || (h.version == version && !h.shadow))) {
-        return holders.iter().any(|h| h.node == index && !h.shadow);
+    if relay.directory.renumber(&id, db, index, version, copy) {
+        return true;
+    }
+    if holders.iter().any(|h| h.node == index && h.copy == copy) {
+        return false;
     }
     if let Some(meta) = resident {
         if meta.version == version && node.paths.of(key).copies > 1 {
@@ -40,7 +46,8 @@ pub fn list(node: &Node, index: u16, db: u8, key: &[u8], version: u64, copy: u64
         }
         return false;
     }
-    if holders.iter().any(|h| !h.shadow && h.node != index && h.version >= version) {
+    let newer = |h: &Holder| !h.shadow && h.node != index && h.version >= version && !relay.is_lost(h.node);
+    if holders.iter().any(newer) {
         condemn();
         return true;
     }
@@ -77,7 +84,7 @@ pub(super) async fn fetch(
             "which came back without its sessions (GS.SHARD LEAVE name FORCE gives them up)",
         ));
     }
-    let link: Link = relay.downstream().ok_or_else(|| cut_off("and the sibling is not there"))?;
+    let link: Link = node.downstream_to(holder).ok_or_else(|| cut_off("and the sibling is not there"))?;
     let (index, db_word) = (holder.to_string(), db.to_string());
     let call: [&[u8]; 4] = [b"GS.FETCH", index.as_bytes(), db_word.as_bytes(), key];
     let reply = link.call(&call).await.map_err(|_| cut_off("and the sibling does not answer"))?;

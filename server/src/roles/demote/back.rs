@@ -46,7 +46,7 @@ async fn climb(sibling: &Sibling, peer: &Peer, n: u64) -> Option<()> {
         for held in &items {
             encode_arg(&mut out, &held.key);
         }
-        sibling.relay.call_encoded(out, 1).await.ok()?;
+        sibling.promotes.call_encoded(out, 1).await.ok()?;
     }
     Some(())
 }

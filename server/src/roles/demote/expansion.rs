@@ -87,7 +87,7 @@ async fn pass_batch(node: &Node, victims: Vec<Victim>) -> bool {
         load.parcel.encode(&mut out);
         encode_arg_u64(&mut out, copy_of(&load.at));
     }
-    let link = relief.sibling.read().clone();
+    let link = relief.handoffs.read().clone();
     let answers = match link {
         Some(link) => match link.call_encoded(out, 1).await.as_deref() {
             Ok([reply]) => wire::integers(reply),

@@ -44,7 +44,10 @@ pub async fn join(
                 index,
                 name,
                 tier,
-                link: sibling.links.open(&addr),
+                // A relief that came back empty under the same address must not be asked in the old one's name.
+                link: sibling
+                    .links
+                    .open_with(&addr, vec![vec![b"GS.IAM".to_vec(), incarnation.clone().into_bytes()]]),
                 addr,
                 incarnation,
                 weight: AtomicU64::new(capacity),
@@ -54,6 +57,7 @@ pub async fn join(
                 used: AtomicU64::new(0),
                 total: AtomicU64::new(0),
                 told_up: AtomicBool::new(true),
+                reports: AtomicU64::new(0),
                 draining: AtomicBool::new(false),
             }));
             placement.assign();
@@ -111,13 +115,22 @@ const REPORT_PAGE: &str = "512";
 /// Tells the relay everything a relief holds, page by page, until it knows all of it.
 pub(super) async fn report(node: Arc<Node>, index: u16) {
     let Some(sibling) = node.sibling() else { return };
+    let Some(peer) = sibling.placement.read().peer(index).cloned() else { return };
+    if peer.reports.fetch_add(1, Ordering::AcqRel) > 0 {
+        return;
+    }
     loop {
-        let Some(peer) = sibling.placement.read().peer(index).cloned() else {
+        let asked = peer.reports.load(Ordering::Acquire);
+        // A peer that left or joined anew is somebody else's to report on.
+        if !sibling.placement.read().peer(index).is_some_and(|now| Arc::ptr_eq(now, &peer)) {
             return;
-        };
+        }
         if report_once(sibling, &peer).await.is_some() {
             tracing::info!(relief = %peer.name, "all that it holds is known");
-            return;
+            if peer.reports.compare_exchange(asked, 0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+                return;
+            }
+            continue;
         }
         if !pause(&node, Duration::from_millis(100)).await {
             return;
@@ -127,6 +140,8 @@ pub(super) async fn report(node: Arc<Node>, index: u16) {
 
 async fn report_once(sibling: &Sibling, peer: &Peer) -> Option<()> {
     let index = peer.index.to_string();
+    let doubts =
+        sibling.relay.call(&[b"GS.MEMBER", b"DOUBTS", index.as_bytes()]).await.ok()?.as_u64()?.to_string();
     let mut cursor = "0".to_string();
     loop {
         let call: [&[u8]; 4] = [b"GS.KEYS", cursor.as_bytes(), REPORT_PAGE.as_bytes(), b"*"];
@@ -146,7 +161,7 @@ async fn report_once(sibling: &Sibling, peer: &Peer) -> Option<()> {
         }
         cursor = next;
     }
-    let done: [&[u8]; 3] = [b"GS.MEMBER", b"REPORTED", index.as_bytes()];
+    let done: [&[u8]; 4] = [b"GS.MEMBER", b"REPORTED", index.as_bytes(), doubts.as_bytes()];
     sibling.relay.call(&done).await.ok()?.is_ok().then_some(())
 }
 

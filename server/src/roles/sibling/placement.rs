@@ -34,6 +34,8 @@ pub struct Peer {
     pub total: AtomicU64,
     /// True if the relay was last told that it is up.
     pub told_up: AtomicBool,
+    /// Reports asked for; while one runs, more only make it run again.
+    pub reports: AtomicU64,
     /// True while it takes no new sessions, on an operator's word.
     pub draining: AtomicBool,
 }
