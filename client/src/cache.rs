@@ -41,7 +41,7 @@ impl Cache {
     ) -> Result<(Cache, Origin), OpenError> {
         let (section, origin) = match backing {
             Backing::Shm => Section::create_or_adopt(dir, name, config, clock.now_ms())?,
-            Backing::Memory => (Section::heap(config, clock.now_ms())?, Origin::Fresh),
+            Backing::Memory => (Section::heap_in(dir, name, config, clock.now_ms())?, Origin::Fresh),
         };
         Ok((Cache::over(section, clock, policy), origin))
     }

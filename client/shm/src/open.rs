@@ -35,6 +35,15 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Shared memory left over beside a new section, for others.
 const SPARE_BYTES: u64 = 1 << 20;
 
+/// The secret of a name in a directory; made with the first section of that name.
+pub(crate) fn lasting_secret(dir: &Path, name: &str) -> Result<[u64; 2], OpenError> {
+    let files = Files::new(dir, name)?;
+    files.prepare_dir()?;
+    let lock = files.lock(true)?;
+    let _creating = CreateLock::take(&lock, &files)?;
+    files.secret_or_new()
+}
+
 impl Section {
     /// Takes over the section of that name if it is sound and was made with this configuration, else makes
     /// a new one and retires the old. `dir` is made with mode 0700 if absent. For the one process that

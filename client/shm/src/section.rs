@@ -1,6 +1,7 @@
 //! A section: the region, this process's place in it, and what every operation needs.
 
 use std::hash::Hasher;
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64 as Private, Ordering as PrivateOrdering};
 
@@ -63,13 +64,22 @@ pub(crate) fn count(counter: &Private) {
 impl Section {
     /// A section in private memory (`backing = "memory"`, tests, model checkers). `now_ms` is only noted.
     pub fn heap(cfg: &SectionConfig, now_ms: u64) -> Result<Section, OpenError> {
+        Section::heap_with(cfg, random_words(0x5ec2e7), now_ms)
+    }
+
+    /// A private section whose key identities are those of every section of this name in `dir`: what a node
+    /// noted of a key (a tombstone on disk) is still about that key after a restart.
+    pub fn heap_in(dir: &Path, name: &str, cfg: &SectionConfig, now_ms: u64) -> Result<Section, OpenError> {
+        Section::heap_with(cfg, crate::open::lasting_secret(dir, name)?, now_ms)
+    }
+
+    fn heap_with(cfg: &SectionConfig, secret: [u64; 2], now_ms: u64) -> Result<Section, OpenError> {
         let geometry = Geometry::of(cfg)?;
         let region = Region::heap(&geometry).map_err(|source| OpenError::Io {
             doing: "mapping private memory for",
             path: "the section".into(),
             source,
         })?;
-        let secret = random_words(0x5ec2e7);
         let nonce = random_words(0x0a0ce);
         write_identity(&region, &geometry, cfg, secret, nonce, now_ms);
         region.words()[layout::STATE].store(layout::STATE_READY, Ordering::Release);

@@ -270,3 +270,13 @@ fn slots_are_given_back() {
         assert_eq!(slots.len(), 21);
     }
 }
+
+/// A tombstone on disk names a key by its identity: a restart in private memory must not change identities.
+#[test]
+fn a_private_section_of_a_name_keeps_its_key_identities() {
+    let dir = tempfile::tempdir().unwrap();
+    let cfg = SectionConfig { capacity_bytes: 4 << 20, ..SectionConfig::default() };
+    let open = || Section::heap_in(dir.path(), "relay", &cfg, 1).unwrap().key_id(0, b"s:1");
+    assert_eq!(open(), open());
+    assert_ne!(open(), Section::heap(&cfg, 1).unwrap().key_id(0, b"s:1"));
+}
