@@ -214,3 +214,25 @@ fn a_delete_that_cannot_reach_the_relief_yet_still_holds() {
     keys.iter().for_each(|key| gone_everywhere(&cluster, key));
     keys.iter().for_each(|key| assert_eq!(wire.call(&["GET", key]), Value::Null));
 }
+
+/// A second copy that was on its way to a relief that hung arrives after the delete: the session stays dead.
+#[test]
+fn a_second_copy_that_arrives_after_the_delete_stays_dead() {
+    let cluster = Plan::relay("4mb").expansion("16mb").start();
+    let mut wire = cluster.wire();
+    let relief = cluster.of_role("relief-expansion")[0].pid();
+    kill_process(relief, Signal::STOP).expect("the relief runs");
+    let stored = wire.call(&["GS.SET", "late", "v", "COPIES", "2"]);
+    assert!(stored.is_error("UNAVAILABLE"), "a second copy was promised and is not there: {stored:?}");
+    assert_eq!(wire.call(&["DEL", "late"]), Value::Int(1));
+    kill_process(relief, Signal::CONT).expect("the relief is stopped");
+    // Every word that was waiting for the relief is read once it has carried out a later order.
+    wait::until("the relief takes second copies again", || {
+        match cluster.wire().call(&["GS.SET", "after", "v", "COPIES", "2"]) {
+            Value::Int(_) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    gone_everywhere(&cluster, "late");
+    assert_eq!(wire.call(&["GET", "late"]), Value::Null);
+}
