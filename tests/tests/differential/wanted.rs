@@ -23,6 +23,11 @@ const WANTED: &[Wanted] = &[
     Wanted { command: "client id", reason: "ids are counted per server", judge: same_shape },
     Wanted { command: "info", reason: "our own figures, in Redis's form", judge: same_shape },
     Wanted { command: "pttl", reason: "the two servers are not asked in the same millisecond", judge: near },
+    Wanted {
+        command: "ttl",
+        reason: "a deadline at a point in time: a second may end between the two questions",
+        judge: next_second,
+    },
     Wanted { command: "scan", reason: "an order of our own; the cursor is opaque", judge: same_members },
     Wanted { command: "keys", reason: "an order of our own", judge: same_members },
     Wanted { command: "pubsub channels", reason: "an order of our own", judge: same_members },
@@ -79,6 +84,13 @@ fn same_names(theirs: &Answer, mine: &Answer) -> bool {
 fn near(theirs: &Answer, mine: &Answer) -> bool {
     match (theirs.values.as_slice(), mine.values.as_slice()) {
         ([Value::Int(a)], [Value::Int(b)]) => *a > 0 && *b > 0 && a.abs_diff(*b) < 5_000,
+        _ => false,
+    }
+}
+
+fn next_second(theirs: &Answer, mine: &Answer) -> bool {
+    match (theirs.values.as_slice(), mine.values.as_slice()) {
+        ([Value::Int(a)], [Value::Int(b)]) => *a > 0 && *b > 0 && a.abs_diff(*b) <= 1,
         _ => false,
     }
 }
