@@ -1,11 +1,11 @@
 //! `GS.AGE`: what is old here, demote now, the schedule.
 
-use crate::commands::{Answer, Command, Ctx, Outcome, Reply};
+use crate::commands::{Command, Ctx, Outcome, Reply, SIBLING_AWAY};
 use crate::core::node::{Node, NodeRole};
 use crate::roles::wire;
 use gs_client::cache::Meta;
 use gs_policies::params::Params;
-use gs_resp::{AclCategories, Arg, Args, Arity, Code, Flags, Group, Keys, Refusal, Roles, Spec, Writer};
+use gs_resp::{AclCategories, Arg, Args, Arity, Code, Flags, Group, Keys, Refusal, Roles, Spec};
 use parking_lot::RwLock;
 use std::sync::atomic::Ordering;
 
@@ -162,13 +162,8 @@ fn run(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let count = if args.len() > 2 { wire::number(args, 2)? } else { 1_000 };
     let node = ctx.node.clone();
     if let Some(relay) = node.relay() {
-        let away = || Refusal::new(Code::Unavailable, "the sibling is not there; try again later");
-        let link = relay.downstream().ok_or_else(away)?;
-        let word = count.to_string();
-        return ctx.later(async move {
-            let reply = link.call(&[b"GS.AGE", b"RUN", word.as_bytes()]).await.map_err(|_| away())?;
-            Ok(Box::new(move |w: &mut Writer<'_>| wire::forward(w, &reply)) as Answer)
-        });
+        let link = relay.downstream().ok_or_else(|| Refusal::new(Code::Unavailable, SIBLING_AWAY))?;
+        return ctx.pass_on(link, &[b"GS.AGE", b"RUN", count.to_string().as_bytes()], SIBLING_AWAY);
     }
     if let Some(sibling) = node.sibling() {
         sibling.asked.fetch_add(count, Ordering::AcqRel);
@@ -186,17 +181,8 @@ fn run(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn policy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let node = ctx.node.clone();
     if let Some(relay) = node.relay() {
-        let away = || Refusal::new(Code::Unavailable, "the sibling is not there; try again later");
-        let link = relay.downstream().ok_or_else(away)?;
-        let mut out = Vec::new();
-        gs_resp::encode_command(&mut out, &args.iter().collect::<Vec<_>>());
-        return ctx.later(async move {
-            let reply = link.call_encoded(out, 1).await.map_err(|_| away())?.pop();
-            Ok(Box::new(move |w: &mut Writer<'_>| match &reply {
-                Some(reply) => wire::forward(w, reply),
-                None => w.null(),
-            }) as Answer)
-        });
+        let link = relay.downstream().ok_or_else(|| Refusal::new(Code::Unavailable, SIBLING_AWAY))?;
+        return ctx.pass_on(link, &args.iter().collect::<Vec<_>>(), SIBLING_AWAY);
     }
     let Some(params) = params(&node) else {
         return Err(Refusal::syntax().into());

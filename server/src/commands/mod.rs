@@ -30,10 +30,15 @@ pub use conn::Conn;
 pub use exec::execute;
 
 use crate::core::node::Node;
-use gs_resp::{Args, Refusal, Spec, Writer};
+use crate::roles::wire;
+use gs_client::link::Link;
+use gs_resp::{Args, Code, Refusal, Spec, Writer};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+
+/// What a client reads when only the sibling could answer and it is not there.
+pub const SIBLING_AWAY: &str = "the sibling is not there; try again later";
 
 /// A row of the table: what is said of a command and what runs it.
 pub struct Command {
@@ -98,6 +103,18 @@ impl Ctx<'_> {
     pub fn int(&mut self, n: i64) -> Outcome {
         self.reply().int(n);
         Ok(Reply::Done)
+    }
+
+    /// Sends words to a peer and its reply back to the client. `away` is what the client reads when the peer
+    /// does not answer: nothing is known then, so it is never nil.
+    pub fn pass_on(&mut self, link: Link, words: &[&[u8]], away: &'static str) -> Outcome {
+        let mut out = Vec::new();
+        gs_resp::encode_command(&mut out, words);
+        self.later(async move {
+            let reply = link.call_encoded(out, 1).await.ok().and_then(|mut replies| replies.pop());
+            let reply = reply.ok_or_else(|| Refusal::new(Code::Unavailable, away))?;
+            Ok(Box::new(move |w: &mut Writer<'_>| wire::forward(w, &reply)) as Answer)
+        })
     }
 
     /// An answer that comes later.

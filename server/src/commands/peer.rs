@@ -4,11 +4,11 @@
 mod relay;
 mod sibling;
 
-use crate::commands::{Answer, Command, Ctx, Outcome, Reply};
+use crate::commands::{Command, Ctx, Outcome, Reply};
 use crate::roles::relief;
 use crate::roles::wire::{self, ParcelRef};
 use gs_client::cache::Lookup;
-use gs_resp::{AclCategories, Arg, Args, Arity, Code, Flags, Group, Keys, Refusal, Roles, Spec, Writer};
+use gs_resp::{AclCategories, Arg, Args, Arity, Code, Flags, Group, Keys, Refusal, Roles, Spec};
 
 /// The row of a command between nodes.
 const fn row(
@@ -227,16 +227,7 @@ fn pass(ctx: &mut Ctx<'_>, name: &str, index: u64, words: Args<'_>) -> Outcome {
     let link = sibling.link(index as u16)?;
     let mut all: Vec<&[u8]> = vec![name.as_bytes()];
     all.extend(words.iter());
-    let mut out = Vec::new();
-    gs_resp::encode_command(&mut out, &all);
-    ctx.later(async move {
-        let away = |_| Refusal::new(Code::Unavailable, "the relief does not answer; try again later");
-        let reply = link.call_encoded(out, 1).await.map_err(away)?.pop();
-        Ok(Box::new(move |w: &mut Writer<'_>| match &reply {
-            Some(reply) => wire::forward(w, reply),
-            None => w.null(),
-        }) as Answer)
-    })
+    ctx.pass_on(link, &all, "the relief does not answer; try again later")
 }
 
 fn iam(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {

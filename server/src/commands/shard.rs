@@ -1,6 +1,6 @@
 //! `GS.SHARD`: who owns which slot, and how reliefs come and go.
 
-use crate::commands::{Answer, Command, Ctx, Outcome, Reply};
+use crate::commands::{Answer, Command, Ctx, Outcome, Reply, SIBLING_AWAY};
 use crate::core::members::Tier;
 use crate::core::node::Node;
 use crate::roles::{sibling, wire};
@@ -177,19 +177,10 @@ fn container(_: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 fn passed(ctx: &mut Ctx<'_>, args: Args<'_>) -> Option<Outcome> {
     let node = ctx.node.clone();
     let relay = node.relay()?;
-    let away = || Refusal::new(Code::Unavailable, "the sibling is not there; try again later");
     let Some(link) = relay.downstream() else {
-        return Some(Err(away().into()));
+        return Some(Err(Refusal::new(Code::Unavailable, SIBLING_AWAY).into()));
     };
-    let mut out = Vec::new();
-    gs_resp::encode_command(&mut out, &args.iter().collect::<Vec<_>>());
-    Some(ctx.later(async move {
-        let reply = link.call_encoded(out, 1).await.map_err(|_| away())?.pop();
-        Ok(Box::new(move |w: &mut Writer<'_>| match &reply {
-            Some(reply) => wire::forward(w, reply),
-            None => w.null(),
-        }) as Answer)
-    }))
+    Some(ctx.pass_on(link, &args.iter().collect::<Vec<_>>(), SIBLING_AWAY))
 }
 
 fn slots(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {

@@ -4,7 +4,7 @@
 use crate::commands::{Answer, Ctx, Outcome};
 use crate::roles::sibling;
 use crate::roles::wire::{self, Parcel, ParcelRef};
-use gs_resp::{Args, Code, Refusal, Writer};
+use gs_resp::{Args, Refusal, Writer};
 
 pub(super) fn handoff(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let name = wire::text(args, 1)?.to_string();
@@ -39,17 +39,8 @@ pub(super) fn dropped(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         let index = index.ok_or_else(|| Refusal::err("not joined"))?.to_string();
         let mut all: Vec<&[u8]> = vec![b"GS.DROPPED", index.as_bytes()];
         all.extend(args.skip(2).iter());
-        let mut out = Vec::new();
-        gs_resp::encode_command(&mut out, &all);
         let link = sibling.relay.clone();
-        return ctx.later(async move {
-            let away = |_| Refusal::new(Code::Unavailable, "the relay does not answer; try again later");
-            let reply = link.call_encoded(out, 1).await.map_err(away)?.pop();
-            Ok(Box::new(move |w: &mut Writer<'_>| match &reply {
-                Some(reply) => wire::forward(w, reply),
-                None => w.null(),
-            }) as Answer)
-        });
+        return ctx.pass_on(link, &all, "the relay does not answer; try again later");
     }
     let relay = ctx.node.owner()?;
     let index = wire::number(args, 1)? as u16;
