@@ -259,7 +259,10 @@ fn every_default_section_can_be_laid_out() {
         let geometry =
             gs_shm::Geometry::of(&config.section_config()).unwrap_or_else(|e| panic!("{role}: {e}"));
         assert!(geometry.total_len <= config.capacity);
+        // One default, whoever makes the section.
+        assert_eq!(config.section.block_bytes, gs_shm::BLOCK_BYTES_DEFAULT);
     }
+    assert_eq!(gs_conf::ClientConfig::default().section.block_bytes, gs_shm::BLOCK_BYTES_DEFAULT);
     let small = flags(&[("role", "relay"), ("capacity", "1mb"), ("section.block_bytes", "4096")]);
     gs_shm::Geometry::of(&small.section_config()).expect("the least section with the largest blocks");
 }

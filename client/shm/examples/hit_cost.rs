@@ -19,7 +19,7 @@ fn main() {
     );
     for objects in [20_000u64, 1_000_000] {
         for value_len in [64usize, 384] {
-            for block_bytes in [256u32, 480] {
+            for block_bytes in [gs_shm::BLOCK_BYTES_DEFAULT, 480] {
                 measure(objects, value_len, block_bytes);
             }
         }

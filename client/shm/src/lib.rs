@@ -39,7 +39,9 @@ mod section;
 mod sync;
 mod types;
 
-pub use config::{DATABASES, KEY_BYTES_LIMIT, KIND_MAX, Mode, SectionConfig, VALUE_BYTES_LIMIT};
+pub use config::{
+    BLOCK_BYTES_DEFAULT, DATABASES, KEY_BYTES_LIMIT, KIND_MAX, Mode, SectionConfig, VALUE_BYTES_LIMIT,
+};
 pub use error::{GeometryError, OpenError, PutError};
 pub use layout::Geometry;
 pub use section::Section;

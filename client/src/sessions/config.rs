@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gs_conf::ClientConfig;
 
-use crate::cache::{Backing, Mode, SectionConfig};
+use crate::cache::{BLOCK_BYTES_DEFAULT, Backing, Mode, SectionConfig};
 use crate::error::SessionError;
 use crate::link::LinkConfig;
 use crate::tls;
@@ -38,7 +38,7 @@ impl Default for LruConfig {
             name: "front".into(),
             manage_section: true,
             capacity_bytes: 64 << 20,
-            block_bytes: 256,
+            block_bytes: BLOCK_BYTES_DEFAULT,
             value_bytes_max: 1 << 20,
             backing: Backing::Shm,
             attach_wait: Duration::from_secs(10),
