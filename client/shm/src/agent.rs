@@ -2,7 +2,7 @@
 
 use crate::layout;
 use crate::section::Section;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, mutant};
 use crate::types::Lease;
 
 const UNTIL_MASK: u64 = (1 << 48) - 1;
@@ -29,6 +29,7 @@ impl Section {
         let agent_epoch = seen.agent_epoch.checked_add(1).unwrap_or(1);
         let word = &self.region.words()[layout::LEASE];
         let taken = pack(Lease { agent_epoch, until_ms });
+        let seen = if mutant("agent-not-exact") { self.lease() } else { seen };
         word.compare_exchange(pack(seen), taken, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
             .then_some(agent_epoch)
@@ -39,7 +40,7 @@ impl Section {
         let word = &self.region.words()[layout::LEASE];
         let seen = word.load(Ordering::Acquire);
         // Once is enough: only another agent can have moved it, and then the role is lost.
-        unpack(seen).agent_epoch == my_epoch
+        (unpack(seen).agent_epoch == my_epoch || mutant("renewed-superseded"))
             && word
                 .compare_exchange(
                     seen,

@@ -4,7 +4,7 @@ use crate::blocks::{Ctl, Mem, State};
 use crate::layout::{CONT_WORDS, HEAD_WORDS};
 use crate::record::{self, ChainWord, Deadline, Shape};
 use crate::section::{Section, count};
-use crate::sync::{Ordering, fence};
+use crate::sync::{Ordering, fence, mutant};
 use crate::types::NewRecord;
 use crate::{Mode, layout};
 
@@ -63,7 +63,7 @@ impl Section {
             for block in hints.into_iter().rev() {
                 let ctl = mem.load_ctl(block);
                 let to = ctl.next(State::Writing, self.me);
-                if ctl.state() == State::Free && mem.cas_ctl(block, ctl, to) {
+                if (ctl.state() == State::Free || mutant("taken-unfree")) && mem.cas_ctl(block, ctl, to) {
                     taken.push((block, to));
                 }
             }
@@ -75,6 +75,7 @@ impl Section {
     fn chain(&self, mem: Mem<'_>, mut taken: Vec<(u32, Ctl)>) -> Option<Chain> {
         let highest = taken.iter().map(|(_, ctl)| ctl.generation()).max()?;
         let (head, ctl) = taken[0];
+        let highest = if mutant("generation-not-raised") { ctl.generation() } else { highest };
         let raised = Ctl::new(State::Writing, self.me, highest);
         if raised != ctl && !mem.cas_ctl(head, ctl, raised) {
             // Only garbage in the section can do this: the block was ours.
@@ -158,7 +159,7 @@ impl Section {
         if ctl.state() != State::Live {
             return;
         }
-        if mem.refs_idle(block, now_ms).0 > 0 {
+        if mem.refs_idle(block, now_ms).0 > 0 && !mutant("read-evicted") {
             mem.age(block, now_ms, true);
         } else if self.retire(mem, block, ctl) {
             count(&self.counters.evicted);
@@ -172,7 +173,9 @@ impl Section {
         let shape = Shape::new(rec, key.len(), epoch);
         // SYNC POINT: the control words went to WRITING with new generations before; a reader that sees any
         // word stored below and then passes its acquire fence sees that, and drops what it read.
-        fence(Ordering::Release);
+        if !mutant("write-no-release") {
+            fence(Ordering::Release);
+        }
         let head = mem.block(chain.head);
         let first = chain.members.first().map(|(block, _)| *block);
         for (at, value) in [

@@ -12,7 +12,7 @@
 
 use crate::Geometry;
 use crate::layout::{self, BUCKET_SLOTS};
-use crate::sync::{AtomicU16, AtomicU64, Ordering};
+use crate::sync::{AtomicU16, AtomicU64, Ordering, mutant};
 
 const GENERATION_BITS: u32 = 48;
 const GENERATION_MASK: u64 = (1 << GENERATION_BITS) - 1;
@@ -58,7 +58,12 @@ impl State {
     /// Whether a reader may answer from it.
     #[inline]
     pub(crate) fn readable(self) -> bool {
-        matches!(self, State::Live | State::Evicting | State::Leaving)
+        match self {
+            State::Live => true,
+            State::Evicting => !mutant("evicting-unreadable"),
+            State::Leaving => !mutant("leaving-unreadable"),
+            _ => false,
+        }
     }
 
     /// Whether a delete must kill it.
@@ -131,7 +136,7 @@ impl Slot {
     #[inline]
     pub(crate) fn block(self, geometry: &Geometry) -> Option<u32> {
         let block = (self.0 as u32).checked_sub(1)?;
-        (block < geometry.blocks).then_some(block)
+        (block < geometry.blocks || mutant("slot-unbounded")).then_some(block)
     }
 }
 
@@ -166,6 +171,7 @@ impl<'a> Mem<'a> {
 
     /// One CAS of a control word: the only way a block changes state.
     pub(crate) fn cas_ctl(self, block: u32, old: Ctl, new: Ctl) -> bool {
+        let old = if mutant("ctl-not-exact") { self.load_ctl(block) } else { old };
         self.ctl(block).compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 

@@ -7,7 +7,7 @@
 use crate::blocks::State;
 use crate::index::tag;
 use crate::section::{Section, count};
-use crate::sync::{Ordering, fence};
+use crate::sync::{Ordering, fence, mutant};
 use crate::types::{Fill, KeyId, NewRecord, NotCached};
 use crate::{blocks::Slot, layout};
 
@@ -31,19 +31,31 @@ impl Section {
 
     /// Step 4 alone: this version was seen, so strictly older copies must not be read again.
     pub fn observe(&self, id: &KeyId, _key: &[u8], version: u64) {
-        self.bump(id);
+        if !mutant("observe-no-fence") {
+            self.bump(id);
+        }
         // SYNC POINT: a fill that this scan misses finds the fence moved.
         fence(Ordering::SeqCst);
-        self.kill(self.mem(), id, |head| head.version < version);
+        let upto = version.saturating_add(u64::from(mutant("observe-kills-equal")));
+        if !mutant("observe-keeps-older") {
+            self.kill(self.mem(), id, |head| head.version < upto);
+        }
     }
 
     /// Kills the copies of a key, all (`None`) or those below a version, and every fill under way for it.
     /// True if a readable one was there.
     pub fn invalidate(&self, id: &KeyId, _key: &[u8], below: Option<u64>) -> bool {
-        self.bump(id);
+        let late = mutant("invalidate-fence-late");
+        if !mutant("invalidate-no-fence") && !late {
+            self.bump(id);
+        }
         // SYNC POINT: as in `observe`.
         fence(Ordering::SeqCst);
-        self.kill(self.mem(), id, |head| below.is_none_or(|below| head.version < below)).is_some()
+        let killed = self.kill(self.mem(), id, |head| below.is_none_or(|below| head.version < below));
+        if late {
+            self.bump(id);
+        }
+        killed.is_some()
     }
 
     fn try_fill(&self, rec: &NewRecord<'_>, ticket: u64, now_ms: u64) -> Result<(), NotCached> {
@@ -65,7 +77,7 @@ impl Section {
             return unkept(NotCached::Present);
         }
         // A fence that has moved already spares the copying.
-        if self.fence(&rec.id) != ticket {
+        if self.fence(&rec.id) != ticket && !mutant("fill-any-ticket") {
             return unkept(NotCached::Raced);
         }
         let key_len = if self.cfg.keep_keys { rec.key.len() } else { 0 };
@@ -89,9 +101,11 @@ impl Section {
         let old = self.bump(&rec.id);
         fence(Ordering::SeqCst);
         let flushes = mem.words[layout::FLUSHES].load(Ordering::Acquire);
-        self.kill(mem, &rec.id, |head| head.block != chain.head && head.version < rec.version);
-        let newer = self.newer_linked(rec, chain.head);
-        let raced = old.wrapping_add(flushes) != ticket;
+        if !mutant("fill-keeps-older") {
+            self.kill(mem, &rec.id, |head| head.block != chain.head && head.version < rec.version);
+        }
+        let newer = self.newer_linked(rec, chain.head) && !mutant("fill-below-newer");
+        let raced = old.wrapping_add(flushes) != ticket && !mutant("fill-any-ticket");
         if newer || raced || !mem.cas_ctl(chain.head, pending, pending.to(State::Live, self.me)) {
             self.retire(mem, chain.head, pending);
             return Err(if newer { NotCached::Newer } else { NotCached::Raced });

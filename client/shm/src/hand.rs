@@ -5,7 +5,7 @@ use crate::config::Mode;
 use crate::layout;
 use crate::record::Head;
 use crate::section::Section;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, mutant};
 use crate::types::{KeyId, Verdict, Victim, View};
 
 /// Blocks that one turn of the shared hand word hands out, so that sweepers do not meet on each block.
@@ -92,7 +92,7 @@ impl Section {
     /// LIVE to EVICTING(me). An older copy that a crash left beside a newer one is not worth sending: it goes.
     fn mark(&self, mem: Mem<'_>, head: &Head) -> Option<Victim> {
         let newest = mem.newest(&head.id, |db| self.min_epoch(db));
-        if newest.is_some_and(|(_, newest)| newest.version > head.version) {
+        if newest.is_some_and(|(_, newest)| newest.version > head.version && !mutant("older-sent")) {
             // As in `kill_older`: the fence moves before the old copy goes, whoever takes it.
             self.bump(&head.id);
             self.retire(mem, head.block, head.ctl);

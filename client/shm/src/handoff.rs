@@ -14,6 +14,7 @@ use crate::blocks::{Ctl, Mem, State};
 use crate::read::PayloadWords;
 use crate::record::{self, Deadline};
 use crate::section::Section;
+use crate::sync::mutant;
 use crate::types::{BlockRef, Meta, Release, Victim};
 
 impl Section {
@@ -37,7 +38,7 @@ impl Section {
             && words.copy(head.shape.value_len(), value);
         // Exact, not merely readable: whoever moved it on has it now.
         crate::sync::fence(crate::sync::Ordering::Acquire);
-        let moved = mem.load_ctl(at.index) != ctl;
+        let moved = mem.load_ctl(at.index) != ctl && !mutant("copy-no-recheck");
         let sound = whole
             && record::checksum(&head.id, head.version, head.shape, &value[value_at..]) == head.checksum
             && (!self.cfg.keep_keys || self.key_id(head.shape.db() as u8, &key[key_at..]) == head.id);
@@ -64,6 +65,9 @@ impl Section {
         if self.flushed(mem, at.index, marked) {
             return Release::Gone;
         }
+        if mutant("release-closes-first") && !self.close(mem, at.index, marked, Deadline(at.w4)) {
+            return Release::Changed;
+        }
         // First decide against any abort, then against any touch: the other way round, an abort between the
         // two would leave a live record that no touch can reach.
         let Some(leaving) = self.claim(mem, at.index, marked, State::Leaving) else {
@@ -83,7 +87,8 @@ impl Section {
     fn flushed(&self, mem: Mem<'_>, block: u32, marked: Ctl) -> bool {
         let shape = mem.head(block, marked).shape;
         // The exact CAS in `retire` makes sure that it was this incarnation's epoch.
-        shape.epoch() != self.min_epoch(shape.db()) && self.retire(mem, block, marked)
+        let flushed = shape.epoch() != self.min_epoch(shape.db()) && !mutant("flushed-sent");
+        flushed && self.retire(mem, block, marked)
     }
 
     /// Takes a hand-off back: the record is live again. False if it was ended, released, or taken over (or a
@@ -128,7 +133,7 @@ impl Section {
     fn adopt_one(&self, mem: Mem<'_>, block: u32) -> Option<Ctl> {
         let ctl = mem.load_ctl(block);
         match ctl.state() {
-            State::Evicting if ctl.owner() == self.me => {
+            State::Evicting if ctl.owner() == self.me && !mutant("own-not-adopted") => {
                 self.next_turn(mem, block, ctl, true);
                 Some(ctl)
             }

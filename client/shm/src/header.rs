@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::layout::{self, Geometry, ident};
 use crate::map::Mapping;
 use crate::section::secret_check;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, mutant};
 use crate::{Mode, OpenError, SectionConfig};
 
 /// The words of the identity part as they were read, once.
@@ -32,7 +32,9 @@ pub(crate) fn mismatch(
 /// Refuses files that are not regular, not ours, writable by others, or linked elsewhere.
 pub(crate) fn judge_file(path: &Path, meta: &Metadata) -> Result<(), OpenError> {
     let ours = rustix::process::geteuid().as_raw();
-    let why = if !meta.is_file() {
+    let why = if mutant("any-file") {
+        return Ok(());
+    } else if !meta.is_file() {
         "not a regular file".to_owned()
     } else if meta.uid() != ours {
         format!("owner {} (we are {ours})", meta.uid())
@@ -87,7 +89,7 @@ pub(crate) fn adoptable(
     if probe.words()[layout::STATE].load(Ordering::Acquire) != layout::STATE_READY {
         return Err(mismatch(shm, "state", "not ready", "ready"));
     }
-    if echo.secret_check != secret_check(secret) {
+    if echo.secret_check != secret_check(secret) && !mutant("adopt-any-secret") {
         return Err(mismatch(shm, "secret", "another one", "the one in the .key file"));
     }
     map(shm, geometry)
@@ -127,7 +129,7 @@ impl Echo {
             ("minimum reader", ident::MIN_READER, layout::MIN_READER),
             ("features", ident::FEATURES, layout::FEATURES),
         ] {
-            if self.words[at] != expected {
+            if self.words[at] != expected && !mutant("attach-any-format") {
                 return Err(mismatch(shm, field, self.words[at], expected));
             }
         }
@@ -153,7 +155,9 @@ impl Echo {
             ("length", ident::TOTAL_LEN, geometry.total_len),
             ("layout hash", ident::LAYOUT_HASH, geometry.layout_hash(cfg)),
         ] {
-            if self.words[at] != expected {
+            let unjudged = mutant("attach-any-layout") && at == ident::LAYOUT_HASH
+                || mutant("attach-any-config") && at != ident::LAYOUT_HASH;
+            if self.words[at] != expected && !unjudged {
                 return Err(mismatch(shm, field, self.words[at], expected));
             }
         }

@@ -1,9 +1,9 @@
 //! The index: two candidate buckets of eight slots per key.
 
-use crate::blocks::{Ctl, Mem, Slot};
+use crate::blocks::{Ctl, Mem, Slot, State};
 use crate::layout::BUCKET_SLOTS;
 use crate::record::{Head, W_ID_HI, W_ID_LO};
-use crate::sync::Ordering;
+use crate::sync::{Ordering, mutant};
 use crate::types::KeyId;
 
 /// Tag of a key: the low bits of `hi`; its bucket comes from the high bits.
@@ -53,7 +53,10 @@ impl<'a> Mem<'a> {
         mut f: impl FnMut(Place, Head),
     ) {
         let tag = tag(id);
-        for bucket in self.buckets_of(id) {
+        for (nth, bucket) in self.buckets_of(id).into_iter().enumerate() {
+            if nth == 1 && mutant("read-one-bucket") {
+                break;
+            }
             for (index, word) in self.bucket(bucket).iter().enumerate() {
                 // SYNC POINT: Acquire pairs with the CAS that linked the slot.
                 let slot = Slot(word.load(Ordering::Acquire));
@@ -69,11 +72,11 @@ impl<'a> Mem<'a> {
                 }
                 // All 128 bits without early exit: the time must not tell how much of a guess was right.
                 let found = self.id_words(block);
-                if (found.hi ^ id.hi) | (found.lo ^ id.lo) != 0 {
+                if (found.hi ^ id.hi) | (found.lo ^ id.lo) != 0 && !mutant("read-any-id") {
                     continue;
                 }
                 let head = Head { id: *id, ..self.head(block, ctl) };
-                if head.shape.epoch() != min_epoch(head.shape.db()) {
+                if head.shape.epoch() != min_epoch(head.shape.db()) && !mutant("read-flushed") {
                     continue;
                 }
                 f(Place { bucket, index }, head);
@@ -86,7 +89,7 @@ impl<'a> Mem<'a> {
     pub(crate) fn newest(self, id: &KeyId, min_epoch: impl Fn(usize) -> u16) -> Option<(Place, Head)> {
         let mut best: Option<(Place, Head)> = None;
         self.each_copy(id, min_epoch, |place, head| {
-            if best.as_ref().is_none_or(|(_, b)| head.version >= b.version) {
+            if best.as_ref().is_none_or(|(_, b)| head.version >= b.version && !mutant("read-first-copy")) {
                 best = Some((place, head));
             }
         });
@@ -100,7 +103,8 @@ impl<'a> Mem<'a> {
             return true;
         };
         let ctl = self.load_ctl(block);
-        ctl.gen16() != slot.gen16() || !ctl.state().killable()
+        let passing = ctl.state() == State::Pending && mutant("pending-loses-slot");
+        (ctl.gen16() != slot.gen16() && !mutant("dangling-keeps-slot")) || !ctl.state().killable() || passing
     }
 
     /// Empties the slot of one incarnation; no harm if another hand did so before.
@@ -109,6 +113,9 @@ impl<'a> Mem<'a> {
         for place in self.places(id) {
             let word = self.slot_word(place);
             if word.load(Ordering::Acquire) == wanted.0 {
+                if mutant("unlink-by-store") {
+                    word.store(Slot::EMPTY.0, Ordering::Release);
+                }
                 let _ = word.compare_exchange(wanted.0, Slot::EMPTY.0, Ordering::AcqRel, Ordering::Relaxed);
                 return;
             }
@@ -129,7 +136,8 @@ impl<'a> Mem<'a> {
             let mut count = 0;
             for (index, word) in self.bucket(bucket).iter().enumerate() {
                 let slot = Slot(word.load(Ordering::Acquire));
-                if self.slot_is_loose(slot) {
+                let own = mutant("put-in-old-slot") && slot != Slot::EMPTY && slot.tag() == tag(id);
+                if self.slot_is_loose(slot) || own {
                     count += 1;
                     loose = loose.or(Some((Place { bucket, index }, slot)));
                 }

@@ -5,7 +5,7 @@ use crate::layout;
 use crate::read::PayloadWords;
 use crate::record::Head;
 use crate::section::Section;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, mutant};
 use crate::types::Meta;
 use crate::{DATABASES, Mode};
 
@@ -121,7 +121,7 @@ impl Section {
             let meta = mem.meta(&head, now_ms);
             // A copy hidden by a newer one expires without a word: the key has not.
             let newest = mem.newest(&head.id, |db| self.min_epoch(db));
-            let hidden = newest.is_some_and(|(_, n)| n.version > head.version);
+            let hidden = newest.is_some_and(|(_, n)| n.version > head.version) && !mutant("hidden-told");
             if self.retire_expired(mem, &head, now_ms) && !hidden {
                 f(&meta, key);
             }
@@ -168,11 +168,11 @@ impl Section {
         };
         // SYNC POINT: the counter first: a fill that still publishes after this read the epoch before, and
         // its record is invisible after the next line; one that reads the new epoch sees the counter moved.
-        words[layout::FLUSHES].fetch_add(1, Ordering::AcqRel);
+        words[layout::FLUSHES].fetch_add(u64::from(!mutant("flush-no-counter")), Ordering::AcqRel);
         for db in dbs {
             let epoch = (words[layout::MIN_EPOCH + db].fetch_add(1, Ordering::AcqRel) as u16).wrapping_add(1);
             self.live_reset(db, epoch);
-            if epoch.is_multiple_of(EPOCHS_PER_PURGE) {
+            if epoch.is_multiple_of(EPOCHS_PER_PURGE) && !mutant("flush-no-purge") {
                 self.purge(now_ms);
             }
         }

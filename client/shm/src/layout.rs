@@ -31,7 +31,7 @@ pub(crate) const FEATURES: u64 = 0;
 
 /// Loom's atomics are heavy: under it the same fields sit without padding and the arrays are short.
 const fn pick(real: usize, dense: usize) -> usize {
-    if cfg!(loom) { dense } else { real }
+    if cfg!(any(loom, shuttle)) { dense } else { real }
 }
 
 /// Word offsets of the identity part.
@@ -74,7 +74,7 @@ pub(crate) const FENCES: usize = PROCS + PROC_SLOTS;
 
 /// Values of the state word.
 pub(crate) const STATE_READY: u64 = 0x0052_4541_4459;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) const STATE_RETIRED: u64 = 0x5245_5449_5245;
 
 /// Words of a head block before its payload.
@@ -85,7 +85,7 @@ pub(crate) const CONT_WORDS: usize = 2;
 pub(crate) const BUCKET_SLOTS: usize = pick(8, 2);
 
 const PAGE: u64 = 4096;
-const BLOCK_BYTES_MIN: u32 = if cfg!(loom) { 80 } else { 128 };
+const BLOCK_BYTES_MIN: u32 = if cfg!(any(loom, shuttle)) { 80 } else { 128 };
 const BLOCK_BYTES_MAX: u32 = 4096;
 /// Key bytes that the smallest permitted section leaves room for beside the longest value.
 const KEY_ALLOWANCE_BYTES: usize = pick(1024, 8);
@@ -197,7 +197,11 @@ fn record_blocks(block_bytes: u32, key_len: usize, value_len: usize) -> u32 {
 
 fn place(cfg: &SectionConfig, blocks: u64) -> Geometry {
     let block_words = cfg.block_bytes as usize / 8;
-    let fences = if cfg!(loom) { 2 } else { (blocks as usize / 4).next_power_of_two().clamp(64, 65_536) };
+    let fences = if cfg!(any(loom, shuttle)) {
+        2
+    } else {
+        (blocks as usize / 4).next_power_of_two().clamp(64, 65_536)
+    };
     let buckets = (blocks * 3).div_ceil(2 * BUCKET_SLOTS as u64).max(2);
     let buckets_at = (FENCES + fences).next_multiple_of(8);
     let blocks_at = buckets_at + buckets as usize * BUCKET_SLOTS;
@@ -207,7 +211,7 @@ fn place(cfg: &SectionConfig, blocks: u64) -> Geometry {
         block_bytes: cfg.block_bytes,
         blocks: blocks as u32,
         buckets,
-        total_len: if cfg!(loom) { bytes } else { bytes.next_multiple_of(PAGE) },
+        total_len: if cfg!(any(loom, shuttle)) { bytes } else { bytes.next_multiple_of(PAGE) },
         value_bytes_max: cfg.value_bytes_max,
         keep_keys: cfg.keep_keys,
         fences,

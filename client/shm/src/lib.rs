@@ -20,14 +20,14 @@ mod error;
 mod fill;
 mod hand;
 mod handoff;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod header;
 mod index;
 mod iterate;
 mod layout;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod map;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 mod open;
 mod process;
 mod put;
@@ -45,7 +45,7 @@ pub use config::{
 pub use error::{GeometryError, OpenError, PutError};
 pub use layout::Geometry;
 pub use section::Section;
-#[cfg(all(not(loom), feature = "crash-points"))]
+#[cfg(all(not(any(loom, shuttle)), feature = "crash-points"))]
 pub use sync::crash;
 pub use types::{
     BlockRef, CheckReport, Deleted, Fill, KeyId, Lease, Leased, Lookup, Meta, NewRecord, NotCached, Origin,

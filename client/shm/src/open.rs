@@ -23,7 +23,7 @@ use crate::map::{self, Mapping, SHM_DIR};
 use crate::process::Presence;
 use crate::region::Region;
 use crate::section::{Section, random_words, secret_check, write_identity};
-use crate::sync::Ordering;
+use crate::sync::{Ordering, mutant};
 use crate::types::Origin;
 use crate::{OpenError, SectionConfig};
 
@@ -246,7 +246,9 @@ impl Files {
 
     /// Removes what a creator that was killed half way left in shared memory.
     fn remove_half_made(&self) {
-        if let Ok(Some(name)) = self.named("new") {
+        if let Ok(Some(name)) = self.named("new")
+            && !mutant("half-made-left")
+        {
             let _ = fs::remove_file(Mapping::path(&name));
             let _ = fs::remove_file(self.path("new"));
         }
@@ -256,6 +258,7 @@ impl Files {
     /// in `.cur` then leads nowhere, which attachers take for "not made yet".
     fn retire(&self, shm: &str) {
         if let Ok((mapping, _)) = header::open_any(shm)
+            && !mutant("not-marked-retired")
             && mapping.words()[layout::ident::MAGIC].load(Ordering::Relaxed) == layout::MAGIC
         {
             mapping.words()[layout::STATE].store(layout::STATE_RETIRED, Ordering::Release);
@@ -296,11 +299,17 @@ impl Files {
         let len = geometry.total_len as usize;
         let mapping = Mapping::create(shm, len, geometry.words, geometry.blocks as usize)
             .map_err(|e| shm_io("creating", e))?;
-        if let Err(e) = mapping.populate() {
+        if mutant("not-populated") {
+            // SIGBUS later instead of an error now.
+        } else if let Err(e) = mapping.populate() {
             populate_by_path(shm, geometry.total_len)
                 .map_err(|second| no_space_or(shm_io("populating", second), &e))?;
         }
         let region = Region::Mapped(Arc::new(mapping));
+        if mutant("published-early") {
+            let _ = fs::rename(self.path("new"), self.path("cur"));
+            let _ = self.publish("new", b"");
+        }
         write_identity(&region, &geometry, cfg, secret, nonce, now_ms);
         // SYNC POINT: READY last; whoever sees it sees the identity.
         region.words()[layout::STATE].store(layout::STATE_READY, Ordering::Release);
@@ -320,7 +329,7 @@ impl Files {
         let theirs = echo.config(shm, len)?;
         let geometry = Geometry::of(&theirs)?;
         echo.compare(shm, cfg.unwrap_or(&theirs), &geometry, len)?;
-        if state != layout::STATE_READY {
+        if state != layout::STATE_READY && !mutant("attach-unready") {
             return Err(header::mismatch(shm, "state", "not ready", "ready"));
         }
         let secret = self

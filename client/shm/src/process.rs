@@ -3,21 +3,22 @@
 //! A process that ends in any way gives its byte back, in whatever container it lived; a pid says nothing of
 //! the kind. A stopped process keeps it and is simply waited for by nobody.
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 use std::fs::File;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 use std::os::fd::AsFd;
 use std::sync::Arc;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::layout::PROC_SLOTS;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 use crate::map;
+use crate::sync::mutant;
 
 /// How long "alive" is believed before asking again. "Dead" is never remembered: its slot may be taken.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 const ALIVE_MS: u64 = 50;
 
 /// The liveness table of a section in private memory.
@@ -33,7 +34,7 @@ pub(crate) enum Presence {
         table: Attached,
         slot: u16,
     },
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     Locked {
         file: File,
         slot: u16,
@@ -50,7 +51,7 @@ impl Presence {
 
     /// Takes a free byte of the lock file, beginning at a place that `random` picks. `clean` says whether a
     /// slot was left tidy; others are taken only if no tidy one is free.
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     pub(crate) fn locked(
         file: File,
         random: u64,
@@ -72,7 +73,7 @@ impl Presence {
     pub(crate) fn slot(&self) -> u16 {
         match self {
             Presence::Private { slot, .. } => *slot,
-            #[cfg(not(loom))]
+            #[cfg(not(any(loom, shuttle)))]
             Presence::Locked { slot, .. } => *slot,
         }
     }
@@ -83,17 +84,17 @@ impl Presence {
     ///
     /// With a time, an answer "alive" of the last 50 ms will do; without, the system is asked.
     pub(crate) fn alive(&self, owner: u16, now_ms: Option<u64>) -> bool {
-        if owner == self.slot() {
+        if owner == self.slot() || mutant("dead-is-alive") {
             return true;
         }
         if owner == 0 || usize::from(owner) >= PROC_SLOTS {
             return false;
         }
-        #[cfg(loom)]
+        #[cfg(any(loom, shuttle))]
         let _ = now_ms;
         match self {
             Presence::Private { table, .. } => table[usize::from(owner)].load(Ordering::Acquire),
-            #[cfg(not(loom))]
+            #[cfg(not(any(loom, shuttle)))]
             Presence::Locked { file, seen_alive, .. } => {
                 let seen = &seen_alive[usize::from(owner)];
                 if now_ms.is_some_and(|now| seen.load(Ordering::Relaxed) > now) {
@@ -112,7 +113,7 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        #[cfg_attr(loom, allow(irrefutable_let_patterns))]
+        #[cfg_attr(any(loom, shuttle), allow(irrefutable_let_patterns))]
         if let Presence::Private { table, slot } = self {
             table[usize::from(*slot)].store(false, Ordering::Release);
         }

@@ -5,12 +5,12 @@ use crate::blocks::{Ctl, Slot, State};
 use crate::index::Place;
 use crate::record::{Deadline, Head, W_DEADLINE};
 use crate::section::{Section, count};
-use crate::sync::{Ordering, fence};
+use crate::sync::{Ordering, fence, mutant};
 use crate::types::{BlockRef, Deleted, KeyId, Meta, NewRecord, Put};
 use crate::{DATABASES, KEY_BYTES_LIMIT, KIND_MAX, PutError};
 
 /// Tries of linking a slot and of moving a deadline; each failure means that another process moved it.
-const TRIES: usize = if cfg!(loom) { 2 } else { 8 };
+const TRIES: usize = if cfg!(any(loom, shuttle)) { 2 } else { 8 };
 
 impl Section {
     /// Stores a record: it becomes readable beside the old one, then the fence moves, then the old one goes.
@@ -26,6 +26,7 @@ impl Section {
         let mut old = mem.newest(&rec.id, |db| self.min_epoch(db));
         if let Some((_, head)) = &old
             && head.version > rec.version
+            && !mutant("put-below-newer")
         {
             // An expired newer copy would hide the new record: out with it, unless it was just touched.
             if !self.retire_expired(mem, head, now_ms) {
@@ -46,6 +47,9 @@ impl Section {
         };
         let epoch = self.min_epoch(usize::from(rec.db));
         let pending = self.build(&chain, rec, epoch, now_ms).ok_or(PutError::Lost)?;
+        if mutant("put-retires-first") {
+            self.kill(mem, &rec.id, |head| head.block != chain.head && head.version <= rec.version);
+        }
         let Some(place) = self.link(&rec.id, chain.head, pending) else {
             self.retire(mem, chain.head, pending);
             count(&self.counters.bucket_full);
@@ -57,8 +61,12 @@ impl Section {
         };
         self.live_add(usize::from(rec.db), epoch, 1);
         // A reader that scanned past the new slot and comes to the old one after it is gone sees this move.
-        self.bump(&rec.id);
-        self.kill(mem, &rec.id, |head| head.block != chain.head && head.version <= rec.version);
+        if !mutant("put-no-fence") {
+            self.bump(&rec.id);
+        }
+        if !mutant("put-keeps-older") {
+            self.kill(mem, &rec.id, |head| head.block != chain.head && head.version <= rec.version);
+        }
         let w4 = Deadline::new(rec.deadline_ms, live.gen16()).0;
         Ok(Put {
             replaced: old.filter(|(_, h)| !h.deadline.expired(now_ms)).map(|(_, h)| mem.meta(&h, now_ms)),
@@ -70,7 +78,9 @@ impl Section {
     /// Kills every copy of a key, whoever holds it, and moves its fence first, so that what is being filled
     /// from older knowledge dies too.
     pub fn delete(&self, id: &KeyId, _key: &[u8]) -> Deleted {
-        self.bump(id);
+        if !mutant("delete-no-fence") {
+            self.bump(id);
+        }
         // SYNC POINT: an insert that this scan misses must see the bump when it looks at the fence.
         fence(Ordering::SeqCst);
         let mem = self.mem();
@@ -83,16 +93,22 @@ impl Section {
         let mem = self.mem();
         for _ in 0..TRIES {
             let (_, found) = mem.newest(id, |db| self.min_epoch(db))?;
-            if found.deadline.expired(now_ms) || (found.deadline.closed() && found.ctl.state() == State::Live)
-            {
+            let closed = found.deadline.closed() && !mutant("touch-closed");
+            if found.deadline.expired(now_ms) || (closed && found.ctl.state() == State::Live) {
                 return None;
             }
-            if found.deadline.closed() || found.deadline.gen16() != found.ctl.gen16() {
+            if (found.deadline.closed() && !mutant("touch-closed"))
+                || found.deadline.gen16() != found.ctl.gen16()
+            {
                 // Leaving: it is gone in a moment; or a torn header: look again.
                 continue;
             }
             let to = found.deadline.with_ms(deadline_ms);
             let word = &mem.block(found.block)[W_DEADLINE];
+            if mutant("touch-by-store") {
+                word.store(to.0, Ordering::Release);
+                return Some(mem.meta(&found, now_ms));
+            }
             let moved = word.compare_exchange(found.deadline.0, to.0, Ordering::AcqRel, Ordering::Relaxed);
             // The old value bears the generation, so only that incarnation can have been moved; whether it
             // was still readable then is asked now.
@@ -141,6 +157,10 @@ impl Section {
         for _ in 0..TRIES {
             let (place, loose) = mem.loose_place(id)?;
             let word = mem.slot_word(place);
+            if mutant("link-by-store") {
+                word.store(slot.0, Ordering::Release);
+                return Some(place);
+            }
             if word.compare_exchange(loose.0, slot.0, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
                 return Some(place);
             }

@@ -5,13 +5,13 @@ use crate::blocks::Mem;
 use crate::layout::{self, CONT_WORDS, HEAD_WORDS};
 use crate::record::{self, Head};
 use crate::section::{Section, count};
-use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sync::{AtomicU64, Ordering, fence, mutant};
 use crate::types::{KeyId, Leased, Lookup, Meta};
 
 /// Scans of one lookup before it answers [`Lookup::Contended`].
-const READ_TRIES: usize = if cfg!(loom) { 2 } else { 4 };
+const READ_TRIES: usize = if cfg!(any(loom, shuttle)) { 2 } else { 4 };
 /// Scans of a peek; see there.
-const PEEK_TRIES: usize = if cfg!(loom) { 2 } else { 16 };
+const PEEK_TRIES: usize = if cfg!(any(loom, shuttle)) { 2 } else { 16 };
 
 /// Why a copy did not become a hit.
 enum Spoiled {
@@ -41,7 +41,8 @@ impl Section {
         head: impl Fn(&mut Vec<u8>, &Meta),
     ) -> Lookup {
         let mem = self.mem();
-        if mem.words[layout::STATE].load(Ordering::Acquire) != layout::STATE_READY {
+        if mem.words[layout::STATE].load(Ordering::Acquire) != layout::STATE_READY && !mutant("read-retired")
+        {
             return Lookup::Contended;
         }
         let start = out.len();
@@ -53,7 +54,7 @@ impl Section {
             let ticket = self.fence(id);
             let Some((_, found)) = mem.newest(id, |db| self.min_epoch(db)) else {
                 fence(Ordering::Acquire);
-                if self.fence(id) == ticket {
+                if self.fence(id) == ticket || mutant("miss-any-fence") {
                     return Lookup::Miss { ticket };
                 }
                 continue;
@@ -105,7 +106,7 @@ impl Section {
         let start = out.len();
         let answer = self.get(id, key, now, touch, out, head);
         fence(Ordering::Acquire);
-        if self.lease().until_ms <= now_ms() {
+        if self.lease().until_ms <= now_ms() && !mutant("lease-not-rechecked") {
             out.truncate(start);
             return Leased::NoLease;
         }
@@ -180,7 +181,8 @@ impl Section {
     /// Whether "expired" may be said: where absence is final, the judged deadline is closed first, so that a
     /// touch that began earlier cannot bring the record back after someone was told it is gone.
     fn expiry_stands(&self, mem: Mem<'_>, found: &Head) -> bool {
-        let closed = self.cfg.mode == Mode::Cache || self.close(mem, found.block, found.ctl, found.deadline);
+        let unasked = self.cfg.mode == Mode::Cache || mutant("expiry-not-closed");
+        let closed = unasked || self.close(mem, found.block, found.ctl, found.deadline);
         closed && mem.still(found.block, found.ctl)
     }
 
@@ -199,18 +201,21 @@ impl Section {
             return Err(if mem.still(found.block, found.ctl) { Spoiled::Corrupt } else { Spoiled::Moved });
         }
         let mut words = PayloadWords::new(mem, found);
-        let same_key = !self.cfg.keep_keys || (found.shape.key_len() == key.len() && words.equal(key));
+        let same_key = !self.cfg.keep_keys
+            || (found.shape.key_len() == key.len() && words.equal(key))
+            || mutant("read-any-key");
         head(out, meta);
         let at = out.len();
         let whole = same_key && words.copy(found.shape.value_len(), out);
-        if !mem.still(found.block, found.ctl) {
+        if !mem.still(found.block, found.ctl) && !mutant("read-no-recheck") {
             return Err(Spoiled::Moved);
         }
         if !same_key {
             return Err(Spoiled::OtherKey);
         }
         // Under loom the checksum is left out: the orderings have to carry the proof alone.
-        let sound = cfg!(loom)
+        let sound = cfg!(any(loom, shuttle))
+            || mutant("read-no-checksum")
             || record::checksum(&found.id, found.version, found.shape, &out[at..]) == found.checksum;
         if whole && sound { Ok(()) } else { Err(Spoiled::Corrupt) }
     }
@@ -236,9 +241,9 @@ impl Mem<'_> {
 
 #[inline]
 fn prefetch_line(word: &AtomicU64) {
-    #[cfg(not(any(loom, miri)))]
+    #[cfg(not(any(loom, shuttle, miri)))]
     crate::map::prefetch(word);
-    #[cfg(any(loom, miri))]
+    #[cfg(any(loom, shuttle, miri))]
     let _ = word;
 }
 

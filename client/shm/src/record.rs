@@ -1,7 +1,7 @@
 //! The header words of a record, packed and unpacked, and the checksum that ties bytes to their key.
 
 use crate::blocks::{Ctl, Mem, State};
-use crate::sync::{Ordering, fence};
+use crate::sync::{Ordering, fence, mutant};
 use crate::types::{BlockRef, KeyId, Meta, NewRecord, RecordState};
 
 pub(crate) const W_ID_HI: usize = 1;
@@ -174,9 +174,12 @@ impl<'a> Mem<'a> {
     /// and changing any other word: a reader that saw one of the new words sees the new control word here.
     #[inline]
     pub(crate) fn still(self, block: u32, ctl: Ctl) -> bool {
-        fence(Ordering::Acquire);
+        if !mutant("read-no-acquire") {
+            fence(Ordering::Acquire);
+        }
         let now = Ctl(self.ctl(block).load(Ordering::Relaxed));
-        now.generation() == ctl.generation() && now.state().readable()
+        let same = now.generation() == ctl.generation() || mutant("read-any-incarnation");
+        same && now.state().readable()
     }
 
     /// [`Mem::head`] of a block that is readable now, proven.

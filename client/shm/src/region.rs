@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::Geometry;
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 use crate::map::Mapping;
 use crate::sync::{AtomicU16, AtomicU64};
 
@@ -11,23 +11,23 @@ use crate::sync::{AtomicU16, AtomicU64};
 #[derive(Clone)]
 pub(crate) enum Region {
     /// Ordinary vectors: what loom and miri can follow.
-    #[cfg(any(loom, miri))]
+    #[cfg(any(loom, shuttle, miri))]
     Plain(Arc<(Box<[AtomicU64]>, Box<[AtomicU16]>)>),
     /// Mapped memory, anonymous or named.
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     Mapped(Arc<Mapping>),
 }
 
 impl Region {
     /// Private zeroed memory.
     pub(crate) fn heap(geometry: &Geometry) -> std::io::Result<Region> {
-        #[cfg(any(loom, miri))]
+        #[cfg(any(loom, shuttle, miri))]
         {
             let words = (0..geometry.words).map(|_| AtomicU64::new(0)).collect();
             let touch = (0..geometry.blocks).map(|_| AtomicU16::new(0)).collect();
             Ok(Region::Plain(Arc::new((words, touch))))
         }
-        #[cfg(not(any(loom, miri)))]
+        #[cfg(not(any(loom, shuttle, miri)))]
         {
             let len = geometry.total_len as usize;
             let mapping = Mapping::anonymous(len, geometry.words, geometry.blocks as usize)?;
@@ -39,9 +39,9 @@ impl Region {
     #[inline]
     pub(crate) fn words(&self) -> &[AtomicU64] {
         match self {
-            #[cfg(any(loom, miri))]
+            #[cfg(any(loom, shuttle, miri))]
             Region::Plain(plain) => &plain.0,
-            #[cfg(not(loom))]
+            #[cfg(not(any(loom, shuttle)))]
             Region::Mapped(mapping) => mapping.words(),
         }
     }
@@ -50,9 +50,9 @@ impl Region {
     #[inline]
     pub(crate) fn touch(&self) -> &[AtomicU16] {
         match self {
-            #[cfg(any(loom, miri))]
+            #[cfg(any(loom, shuttle, miri))]
             Region::Plain(plain) => &plain.1,
-            #[cfg(not(loom))]
+            #[cfg(not(any(loom, shuttle)))]
             Region::Mapped(mapping) => mapping.touch(),
         }
     }

@@ -2,16 +2,16 @@
 
 use crate::blocks::{Ctl, Mem, Slot, State};
 use crate::index::tag;
-use crate::layout::HEAD_WORDS;
+use crate::layout::{BUCKET_SLOTS, HEAD_WORDS};
 use crate::record::{ChainWord, Deadline, Head, Shape, W_CHAIN, W_DEADLINE, W_SHAPE};
 use crate::section::{Section, count};
-use crate::sync::{Ordering, fence};
+use crate::sync::{Ordering, fence, mutant};
 use crate::types::KeyId;
 use crate::{KEY_BYTES_LIMIT, Mode};
 
 /// Reloads of a control word while killing. Within one generation a record changes state a few times only;
 /// the cap is for garbage.
-const KILL_TRIES: usize = if cfg!(loom) { 4 } else { 64 };
+const KILL_TRIES: usize = if cfg!(any(loom, shuttle)) { 4 } else { 64 };
 
 impl Section {
     /// Ends one exact incarnation (PENDING or readable). True for the one caller that won it.
@@ -32,7 +32,9 @@ impl Section {
         let id = mem.id_words(block);
         mem.unlink(&id, block, dead);
         // SYNC POINT: readers who see a scrubbed word see DEAD (or later) when they look at the head again.
-        fence(Ordering::Release);
+        if !mutant("scrub-no-release") {
+            fence(Ordering::Release);
+        }
         let mut next = ChainWord(mem.block(block)[W_CHAIN].load(Ordering::Relaxed)).first();
         for _ in 0..self.chain_cap() {
             let Some(member) = mem.checked(next) else { break };
@@ -42,7 +44,7 @@ impl Section {
                 && ctl.generation() == dead.generation()
                 && (link >> 32) as u32 == block;
             // The first that is not ours any more ends the walk: who took it, or the hand, takes the rest.
-            if !ours {
+            if !ours || mutant("continuations-left") {
                 break;
             }
             let Some(gone) = self.claim(mem, member, ctl, State::Dead) else {
@@ -65,6 +67,9 @@ impl Section {
     /// Zeroes everything but the control word: sessions are secrets, and a free block must not tell.
     pub(crate) fn scrub(&self, mem: Mem<'_>, block: u32) {
         for word in &mem.block(block)[1..] {
+            if mutant("no-scrub") {
+                break;
+            }
             word.store(0, Ordering::Relaxed);
         }
     }
@@ -91,8 +96,13 @@ impl Section {
         let word = &mem.block(block)[W_DEADLINE];
         for _ in 0..KILL_TRIES {
             let seen = Deadline(word.load(Ordering::Acquire));
-            let next = if reopen { seen.next_turn().reopen() } else { seen.next_turn() };
+            let next = if reopen && !mutant("taken-over-closed") {
+                seen.next_turn().reopen()
+            } else {
+                seen.next_turn()
+            };
             if seen.gen16() != ctl.gen16()
+                || mutant("same-turn")
                 || word.compare_exchange(seen.0, next.0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
             {
                 return;
@@ -106,7 +116,7 @@ impl Section {
         match ctl.state() {
             State::Free => {}
             State::Writing | State::Pending | State::Dead => {
-                if !self.presence.alive(ctl.owner(), Some(now_ms)) {
+                if !self.presence.alive(ctl.owner(), Some(now_ms)) || mutant("living-reclaimed") {
                     self.reclaim_dead(mem, block, ctl);
                 }
             }
@@ -142,10 +152,12 @@ impl Section {
         if head < self.geometry.blocks && head != block {
             let head_ctl = mem.load_ctl(head);
             let state = head_ctl.state();
-            if head_ctl.generation() == ctl.generation() && (state.killable() || state == State::Writing) {
+            let held = state.killable() || (state == State::Writing && !mutant("written-chain-reclaimed"));
+            if head_ctl.generation() == ctl.generation() && held && !mutant("live-chain-reclaimed") {
                 return;
             }
         }
+        let ctl = if mutant("continuation-late-word") { mem.load_ctl(block) } else { ctl };
         if let Some(dead) = self.claim(mem, block, ctl, State::Dead) {
             count(&self.counters.recovered);
             fence(Ordering::Release);
@@ -176,14 +188,14 @@ impl Section {
         let word = &mem.block(block)[W_DEADLINE];
         match word.compare_exchange(judged.0, judged.close().0, Ordering::AcqRel, Ordering::Relaxed) {
             Ok(_) => true,
-            Err(found) => found == judged.close().0,
+            Err(found) => found == judged.close().0 || mutant("close-not-exact"),
         }
     }
 
     /// Kills copies that are older than `version`, so that none of them outlives the record that hid it.
     /// In cache mode an observer has killed them before the record was published.
     pub(crate) fn kill_older(&self, mem: Mem<'_>, id: &KeyId, version: u64, except: u32) {
-        if self.cfg.mode != Mode::Owner {
+        if self.cfg.mode != Mode::Owner || mutant("older-outlives") {
             return;
         }
         let older = |head: &Head| head.block != except && head.version < version;
@@ -192,7 +204,9 @@ impl Section {
         if any {
             // Whoever stored the newer copy may not have come to moving the fence yet, and a reader may have
             // passed its slot before it was linked: it must not find the older one gone and nothing moved.
-            self.bump(id);
+            if !mutant("older-no-fence") {
+                self.bump(id);
+            }
             self.kill(mem, id, older);
         }
     }
@@ -201,7 +215,8 @@ impl Section {
     /// readable one of them, as it was.
     pub(crate) fn kill(&self, mem: Mem<'_>, id: &KeyId, doomed: impl Fn(&Head) -> bool) -> Option<Head> {
         let mut newest: Option<Head> = None;
-        for place in mem.places(id) {
+        let places = if mutant("kill-one-bucket") { BUCKET_SLOTS } else { 2 * BUCKET_SLOTS };
+        for place in mem.places(id).take(places) {
             let slot = Slot(mem.slot_word(place).load(Ordering::Acquire));
             if slot == Slot::EMPTY || slot.tag() != tag(id) {
                 continue;
@@ -211,12 +226,13 @@ impl Section {
             };
             for _ in 0..KILL_TRIES {
                 let ctl = mem.load_ctl(block);
-                if ctl.gen16() != slot.gen16() || !ctl.state().killable() {
+                let spared = ctl.state() == State::Pending && mutant("pending-survives");
+                if ctl.gen16() != slot.gen16() || !ctl.state().killable() || spared {
                     break;
                 }
                 // Read under this control word; the CAS that kills is exact, so they belong together.
                 let head = mem.head(block, ctl);
-                if head.id != *id || !doomed(&head) {
+                if (head.id != *id && !mutant("kill-any-id")) || !doomed(&head) {
                     break;
                 }
                 // One attempt is not enough: the demoter may move LIVE to EVICTING and back meanwhile.
@@ -228,6 +244,9 @@ impl Section {
                     {
                         newest = Some(head);
                     }
+                    break;
+                }
+                if mutant("kill-once") {
                     break;
                 }
             }

@@ -1,6 +1,7 @@
 //! A section: the region, this process's place in it, and what every operation needs.
 
 use std::hash::Hasher;
+#[cfg(not(any(loom, shuttle)))]
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64 as Private, Ordering as PrivateOrdering};
@@ -9,11 +10,11 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::blocks::{Ctl, Mem, State};
 use crate::layout::{self, Geometry};
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 use crate::map::ForkPage;
 use crate::process::{Attached, Presence, attached_table};
 use crate::region::Region;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, mutant};
 use crate::types::{KeyId, Stats};
 use crate::{DATABASES, OpenError, SectionConfig};
 
@@ -39,9 +40,9 @@ pub struct Section {
     /// The liveness table of a private section, shared by its attachments.
     pub(crate) attached: Option<Attached>,
     /// Name of the shared-memory object, if it has one.
-    #[cfg_attr(loom, allow(dead_code, reason = "loom has no named sections"))]
+    #[cfg_attr(any(loom, shuttle), allow(dead_code, reason = "loom has no named sections"))]
     pub(crate) shm_name: Option<String>,
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     pub(crate) fork_page: ForkPage,
 }
 
@@ -69,6 +70,7 @@ impl Section {
 
     /// A private section whose key identities are those of every section of this name in `dir`: what a node
     /// noted of a key (a tombstone on disk) is still about that key after a restart.
+    #[cfg(not(any(loom, shuttle)))]
     pub fn heap_in(dir: &Path, name: &str, cfg: &SectionConfig, now_ms: u64) -> Result<Section, OpenError> {
         Section::heap_with(cfg, crate::open::lasting_secret(dir, name)?, now_ms)
     }
@@ -141,7 +143,7 @@ impl Section {
             counters: Counters::default(),
             attached,
             shm_name,
-            #[cfg(not(loom))]
+            #[cfg(not(any(loom, shuttle)))]
             fork_page: ForkPage::new(),
         }
     }
@@ -175,14 +177,14 @@ impl Section {
 
     /// Whether this process is a fork of the one that attached: reads go on, writes are refused; attach again.
     pub fn forked(&self) -> bool {
-        #[cfg(loom)]
+        #[cfg(any(loom, shuttle))]
         return false;
-        #[cfg(not(loom))]
+        #[cfg(not(any(loom, shuttle)))]
         self.fork_page.forked()
     }
 
     pub(crate) fn detached(&self) -> bool {
-        self.forked() || self.retired()
+        (self.forked() && !mutant("fork-unnoticed")) || (self.retired() && !mutant("retired-unnoticed"))
     }
 
     /// Identity of a key in a database: SipHash-1-3-128 under the section's secret.
@@ -233,7 +235,7 @@ impl Section {
     // --- counters: advisory, so a crash between a change and its count costs accuracy until the next adoption
 
     pub(crate) fn used_add(&self, delta: i64) {
-        if cfg!(loom) {
+        if cfg!(any(loom, shuttle)) {
             return;
         }
         let word = &self.region.words()[layout::USED];
@@ -247,7 +249,7 @@ impl Section {
     /// Counts a record in or out of its database. The word is [epoch 16 | count 48]: a record of an older
     /// epoch was uncounted by the flush.
     pub(crate) fn live_add(&self, db: usize, epoch: u16, delta: i64) {
-        if cfg!(loom) {
+        if cfg!(any(loom, shuttle)) {
             return;
         }
         let word = &self.region.words()[layout::LIVE + (db & (DATABASES - 1))];
@@ -325,7 +327,7 @@ impl Section {
     }
 
     /// Counts blocks and records afresh: at adoption, when nobody else writes.
-    #[cfg(not(loom))]
+    #[cfg(not(any(loom, shuttle)))]
     pub(crate) fn recount(&self) {
         let mem = self.mem();
         let mut live = [0u64; DATABASES];
@@ -351,7 +353,7 @@ impl Section {
         let word = &mem.words[layout::PROCS + usize::from(self.me)];
         let dirty = word.load(Ordering::Acquire) != 0;
         word.store(1, Ordering::Release);
-        if !dirty {
+        if !dirty || mutant("own-not-recovered") {
             return;
         }
         for block in 0..self.geometry.blocks {
@@ -392,7 +394,7 @@ const COUNTER_TRIES: usize = 64;
 
 /// Two words from the system's generator; private sections fall back to the hasher's seed.
 pub(crate) fn random_words(salt: u64) -> [u64; 2] {
-    if cfg!(loom) {
+    if cfg!(any(loom, shuttle)) {
         return [salt, !salt];
     }
     let mut bytes = [0u8; 16];

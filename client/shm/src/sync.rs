@@ -1,22 +1,42 @@
-//! The atomics of shared memory, through one door: the standard ones, loom's, or counted ones.
+//! The atomics of shared memory, through one door: the standard ones, loom's, shuttle's, or counted ones.
 //!
 //! Everything in the section is reached through these types, so a model checker can replace them
-//! (`--cfg loom`) and a crash test can end the process at the n-th shared write (`crash-points`).
+//! (`--cfg loom`, `--cfg shuttle`) and a crash test can end the process at the n-th shared write
+//! (`crash-points`). [`mutant`] leaves one defence out (`--cfg gs_mutants`), to see that a test misses it.
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU16, AtomicU64, Ordering, fence};
 
-#[cfg(not(loom))]
+// Shuttle knows sequential consistency alone: orderings and fences are loom's to judge.
+#[cfg(all(shuttle, not(loom)))]
+pub(crate) use shuttle::sync::atomic::{AtomicU16, AtomicU64, Ordering, fence};
+
+#[cfg(not(any(loom, shuttle)))]
 pub(crate) use std::sync::atomic::{Ordering, fence};
 
-#[cfg(not(any(loom, feature = "crash-points")))]
+#[cfg(not(any(loom, shuttle, feature = "crash-points")))]
 pub(crate) use std::sync::atomic::{AtomicU16, AtomicU64};
 
-#[cfg(all(not(loom), feature = "crash-points"))]
+#[cfg(all(not(any(loom, shuttle)), feature = "crash-points"))]
 pub(crate) use counted::{AtomicU16, AtomicU64};
 
+/// Whether the defence of this name is to be left out: `GS_MUTANT` names it. Listed in MUTANTS.md with the
+/// test that then fails.
+#[cfg(gs_mutants)]
+pub(crate) fn mutant(name: &str) -> bool {
+    static CHOSEN: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    CHOSEN.get_or_init(|| std::env::var("GS_MUTANT").unwrap_or_default()) == name
+}
+
+/// No defence is ever left out of the product.
+#[cfg(not(gs_mutants))]
+#[inline(always)]
+pub(crate) const fn mutant(_name: &str) -> bool {
+    false
+}
+
 /// Counting stand-ins: same layout, and each write first passes [`crash::point`].
-#[cfg(all(not(loom), feature = "crash-points"))]
+#[cfg(all(not(any(loom, shuttle)), feature = "crash-points"))]
 mod counted {
     use super::Ordering;
     use super::crash::point;
@@ -65,7 +85,7 @@ mod counted {
 }
 
 /// Where a crash test says at which shared write this process shall end.
-#[cfg(all(not(loom), feature = "crash-points"))]
+#[cfg(all(not(any(loom, shuttle)), feature = "crash-points"))]
 pub mod crash {
     use std::sync::atomic::{AtomicU64, Ordering};
 
