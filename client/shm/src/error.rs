@@ -113,6 +113,14 @@ pub enum OpenError {
         /// How long we waited.
         waited_ms: u64,
     },
+    /// It is in use, so it is not removed.
+    #[error("section {name} is in use by {attached} processes; end them first, or force it")]
+    InUse {
+        /// Its name.
+        name: String,
+        /// How many are attached.
+        attached: usize,
+    },
     /// Every process slot is taken.
     #[error("{path}: all {max} process slots of the section are taken; end some of its processes")]
     NoSlot {

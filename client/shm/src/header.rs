@@ -13,7 +13,7 @@ use crate::{Mode, OpenError, SectionConfig};
 
 /// The words of the identity part as they were read, once.
 pub(crate) struct Echo {
-    words: [u64; 18],
+    pub(crate) words: [u64; 18],
     pub(crate) secret_check: u64,
 }
 
@@ -48,8 +48,12 @@ pub(crate) fn judge_file(path: &Path, meta: &Metadata) -> Result<(), OpenError> 
     Err(OpenError::Unsafe { path: path.into(), why })
 }
 
+/// How an object of a name, a length, and so many words and touch words is mapped: [`Mapping::open`] or
+/// [`Mapping::look`].
+pub(crate) type Access = fn(&str, usize, usize, usize) -> io::Result<Mapping>;
+
 /// Opens an object of whatever length, as words alone.
-pub(crate) fn open_any(shm: &str) -> Result<(Mapping, u64), OpenError> {
+pub(crate) fn open_any(shm: &str, access: Access) -> Result<(Mapping, u64), OpenError> {
     let path = Mapping::path(shm);
     let io_error = |doing, source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => OpenError::Absent { dir: layout_dir(), name: shm.into() },
@@ -61,7 +65,7 @@ pub(crate) fn open_any(shm: &str) -> Result<(Mapping, u64), OpenError> {
     if len < IDENTITY_BYTES || !len.is_multiple_of(8) || usize::try_from(len).is_err() {
         return Err(mismatch(shm, "length", len, format!("at least {IDENTITY_BYTES}, a multiple of 8")));
     }
-    let mapping = Mapping::open(shm, len as usize, IDENTITY_BYTES as usize / 8, 0)
+    let mapping = access(shm, len as usize, IDENTITY_BYTES as usize / 8, 0)
         .map_err(|e| io_error("mapping", if path.exists() { e } else { io::ErrorKind::NotFound.into() }))?;
     Ok((mapping, len))
 }
@@ -71,8 +75,8 @@ fn layout_dir() -> std::path::PathBuf {
 }
 
 /// Maps a section whose geometry has been agreed on.
-pub(crate) fn map(shm: &str, geometry: &Geometry) -> Result<Mapping, OpenError> {
-    Mapping::open(shm, geometry.total_len as usize, geometry.words, geometry.blocks as usize)
+pub(crate) fn map(shm: &str, geometry: &Geometry, access: Access) -> Result<Mapping, OpenError> {
+    access(shm, geometry.total_len as usize, geometry.words, geometry.blocks as usize)
         .map_err(|source| OpenError::Io { doing: "mapping", path: Mapping::path(shm), source })
 }
 
@@ -83,7 +87,7 @@ pub(crate) fn adoptable(
     cfg: &SectionConfig,
     secret: [u64; 2],
 ) -> Result<Mapping, OpenError> {
-    let (probe, len) = open_any(shm)?;
+    let (probe, len) = open_any(shm, Mapping::open)?;
     let echo = Echo::read(&probe);
     echo.compare(shm, cfg, geometry, len)?;
     if probe.words()[layout::STATE].load(Ordering::Acquire) != layout::STATE_READY {
@@ -92,7 +96,7 @@ pub(crate) fn adoptable(
     if echo.secret_check != secret_check(secret) && !mutant("adopt-any-secret") {
         return Err(mismatch(shm, "secret", "another one", "the one in the .key file"));
     }
-    map(shm, geometry)
+    map(shm, geometry, Mapping::open)
 }
 
 impl Echo {

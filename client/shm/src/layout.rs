@@ -85,13 +85,13 @@ pub(crate) const CONT_WORDS: usize = 2;
 pub(crate) const BUCKET_SLOTS: usize = pick(8, 2);
 
 const PAGE: u64 = 4096;
-const BLOCK_BYTES_MIN: u32 = if cfg!(any(loom, shuttle)) { 80 } else { 128 };
-const BLOCK_BYTES_MAX: u32 = 4096;
+pub(crate) const BLOCK_BYTES_MIN: u32 = if cfg!(any(loom, shuttle)) { 80 } else { 128 };
+pub(crate) const BLOCK_BYTES_MAX: u32 = 4096;
 /// Key bytes that the smallest permitted section leaves room for beside the longest value.
 const KEY_ALLOWANCE_BYTES: usize = pick(1024, 8);
 const BLOCKS_MIN: u64 = pick(16, 2) as u64;
 /// What a block costs beside itself: 3/2 slots of 8 bytes, 2 touch bytes.
-const PER_BLOCK_BYTES: u64 = 14;
+pub(crate) const PER_BLOCK_BYTES: u64 = 14;
 
 /// Where everything is: private to the process, never read back from the section.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -189,7 +189,11 @@ impl Geometry {
 }
 
 fn record_blocks(block_bytes: u32, key_len: usize, value_len: usize) -> u32 {
-    let words = key_len.div_ceil(8) + value_len.div_ceil(8);
+    blocks_for_words(block_bytes, key_len.div_ceil(8) + value_len.div_ceil(8))
+}
+
+/// Blocks that a payload of so many words takes.
+pub(crate) fn blocks_for_words(block_bytes: u32, words: usize) -> u32 {
     let head = block_bytes as usize / 8 - HEAD_WORDS;
     let cont = block_bytes as usize / 8 - CONT_WORDS;
     1 + words.saturating_sub(head).div_ceil(cont) as u32

@@ -11,12 +11,15 @@
 //!
 //! Start reading at `layout` (the memory), then `blocks` (states), `read`, `put`, `retire`, `handoff`.
 
+mod advice;
 mod agent;
 mod alloc;
 mod blocks;
 mod check;
 mod config;
 mod error;
+#[cfg(not(any(loom, shuttle)))]
+mod files;
 mod fill;
 mod hand;
 mod handoff;
@@ -27,6 +30,8 @@ mod iterate;
 mod layout;
 #[cfg(not(any(loom, shuttle)))]
 mod map;
+#[cfg(not(any(loom, shuttle)))]
+mod observe;
 #[cfg(not(any(loom, shuttle)))]
 mod open;
 mod process;
@@ -39,11 +44,14 @@ mod section;
 mod sync;
 mod types;
 
+pub use advice::{Fit, Mix};
 pub use config::{
     BLOCK_BYTES_DEFAULT, DATABASES, KEY_BYTES_LIMIT, KIND_MAX, Mode, SectionConfig, VALUE_BYTES_LIMIT,
 };
 pub use error::{GeometryError, OpenError, PutError};
 pub use layout::Geometry;
+#[cfg(not(any(loom, shuttle)))]
+pub use observe::{Observer, Occupancy, Removed, Seen};
 pub use section::Section;
 #[cfg(all(not(any(loom, shuttle)), feature = "crash-points"))]
 pub use sync::crash;

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use rustix::mm::{Advice, MapFlags, ProtFlags};
@@ -22,6 +23,8 @@ enum Backing {
     Named { _shm: Shmem },
     /// Private anonymous memory.
     Anonymous,
+    /// A named object, mapped for reading alone: a store to it ends the process.
+    ReadOnly,
 }
 
 /// Mapped memory of fixed length, zeroed when new.
@@ -41,8 +44,8 @@ unsafe impl Sync for Mapping {}
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        if let Backing::Anonymous = self.backing {
-            // SAFETY: `base..base+len` was mapped by `anonymous`, and no slice outlives `self`.
+        if let Backing::Anonymous | Backing::ReadOnly = self.backing {
+            // SAFETY: `base..base+len` was mapped by `anonymous` or `look`, and no slice outlives `self`.
             let _ = unsafe { rustix::mm::munmap(self.base.cast(), self.len) };
         }
     }
@@ -73,6 +76,22 @@ impl Mapping {
     pub(crate) fn open(name: &str, len: usize, words: usize, touch: usize) -> io::Result<Mapping> {
         let shm = ShmemConf::new().os_id(name).open().map_err(io::Error::other)?;
         Mapping::named(shm, len, words, touch)
+    }
+
+    /// An existing named object, to be looked at: nothing can be changed through it.
+    pub(crate) fn look(name: &str, len: usize, words: usize, touch: usize) -> io::Result<Mapping> {
+        let file = std::fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
+            .open(Mapping::path(name))?;
+        if file.metadata()?.len() < len as u64 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "shared memory is shorter than expected"));
+        }
+        // SAFETY: a new mapping at an address of the kernel's choice aliases nothing of this process's.
+        let base = unsafe {
+            rustix::mm::mmap(std::ptr::null_mut(), len, ProtFlags::READ, MapFlags::SHARED, &file, 0)?
+        };
+        Mapping::checked(base.cast(), len, words, touch, Backing::ReadOnly)
     }
 
     fn named(mut shm: Shmem, len: usize, words: usize, touch: usize) -> io::Result<Mapping> {

@@ -8,18 +8,17 @@
 //! /dev/shm/gs-…   the section
 //! ```
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::sleep;
-use std::time::Duration;
 
+use crate::files::{CreateLock, Files, PAUSE};
 use crate::header::{self, Echo};
 use crate::layout::{self, Geometry};
-use crate::map::{self, Mapping, SHM_DIR};
+use crate::map::{Mapping, SHM_DIR};
 use crate::process::Presence;
 use crate::region::Region;
 use crate::section::{Section, random_words, secret_check, write_identity};
@@ -27,11 +26,8 @@ use crate::sync::{Ordering, mutant};
 use crate::types::Origin;
 use crate::{OpenError, SectionConfig};
 
-/// How long a creator waits for another one.
-const CREATE_WAIT_MS: u64 = 10_000;
-/// Attempts to attach while the section is being replaced, and the pause between them.
+/// Attempts to attach while the section is being replaced.
 const ATTACH_TRIES: usize = 20;
-const PAUSE: Duration = Duration::from_millis(10);
 /// Shared memory left over beside a new section, for others.
 const SPARE_BYTES: u64 = 1 << 20;
 
@@ -39,8 +35,7 @@ const SPARE_BYTES: u64 = 1 << 20;
 pub(crate) fn lasting_secret(dir: &Path, name: &str) -> Result<[u64; 2], OpenError> {
     let files = Files::new(dir, name)?;
     files.prepare_dir()?;
-    let lock = files.lock(true)?;
-    let _creating = CreateLock::take(&lock, &files)?;
+    let _creating = CreateLock::take(&files)?;
     files.secret_or_new()
 }
 
@@ -57,8 +52,7 @@ impl Section {
         let geometry = Geometry::of(cfg)?;
         let files = Files::new(dir, name)?;
         files.prepare_dir()?;
-        let lock = files.lock(true)?;
-        let _creating = CreateLock::take(&lock, &files)?;
+        let _creating = CreateLock::take(&files)?;
         let secret = files.secret_or_new()?;
         files.remove_half_made();
         if let Some(old) = files.current()? {
@@ -106,13 +100,7 @@ impl Section {
             files.retire(&current);
         }
         files.remove_half_made();
-        for suffix in ["cur", "new", "key"] {
-            match fs::remove_file(files.path(suffix)) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(files.io("removing", suffix, e)),
-                _ => {}
-            }
-        }
-        Ok(())
+        ["cur", "new", "key"].into_iter().try_for_each(|suffix| files.remove(suffix))
     }
 
     /// Bytes of the section that the kernel backs with huge pages; reads /proc/self/smaps, so it is slow.
@@ -132,140 +120,15 @@ impl Section {
     }
 }
 
-/// The files of one section name.
-struct Files {
-    dir: PathBuf,
-    name: String,
+/// A section that may be used.
+pub(crate) struct Judged {
+    pub(crate) mapping: Mapping,
+    pub(crate) geometry: Geometry,
+    pub(crate) cfg: SectionConfig,
+    pub(crate) secret: [u64; 2],
 }
 
 impl Files {
-    fn new(dir: &Path, name: &str) -> Result<Files, OpenError> {
-        let fine = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
-        if name.is_empty() || name.len() > 64 || !name.bytes().all(fine) {
-            return Err(OpenError::Name(name.into()));
-        }
-        Ok(Files { dir: dir.into(), name: name.into() })
-    }
-
-    fn path(&self, suffix: &str) -> PathBuf {
-        self.dir.join(format!("{}.{suffix}", self.name))
-    }
-
-    fn io(&self, doing: &'static str, suffix: &str, source: io::Error) -> OpenError {
-        OpenError::Io { doing, path: self.path(suffix), source }
-    }
-
-    fn prepare_dir(&self) -> Result<(), OpenError> {
-        let io_error = |source| OpenError::Io { doing: "making directory", path: self.dir.clone(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir).map_err(io_error)?;
-        let meta = fs::metadata(&self.dir).map_err(io_error)?;
-        let ours = rustix::process::geteuid().as_raw();
-        if meta.uid() != ours || meta.mode() & 0o022 != 0 {
-            let why = format!("owner {} (we are {ours}), mode {:o}", meta.uid(), meta.mode() & 0o7777);
-            return Err(OpenError::Unsafe { path: self.dir.clone(), why });
-        }
-        Ok(())
-    }
-
-    fn open(&self, suffix: &str, create: bool) -> Result<File, OpenError> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(create)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
-            .open(self.path(suffix))
-            .map_err(|e| self.io("opening", suffix, e))?;
-        let meta = file.metadata().map_err(|e| self.io("looking at", suffix, e))?;
-        header::judge_file(&self.path(suffix), &meta)?;
-        Ok(file)
-    }
-
-    fn lock(&self, create: bool) -> Result<File, OpenError> {
-        self.open("lock", create)
-    }
-
-    /// The shared-memory name in `.cur`, if there is one that could be ours.
-    fn current(&self) -> Result<Option<String>, OpenError> {
-        self.named("cur")
-    }
-
-    fn named(&self, suffix: &str) -> Result<Option<String>, OpenError> {
-        let mut file = match self.open(suffix, false) {
-            Ok(file) => file,
-            Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(e),
-        };
-        let mut text = Vec::new();
-        (&mut file).take(256).read_to_end(&mut text).map_err(|e| self.io("reading", suffix, e))?;
-        let text = String::from_utf8_lossy(&text);
-        let name = text.trim_end();
-        let hex = name
-            .strip_prefix("gs-")
-            .is_some_and(|hex| hex.len() == 32 && hex.bytes().all(|c| c.is_ascii_hexdigit()));
-        Ok(hex.then(|| name.to_owned()))
-    }
-
-    fn secret(&self) -> Result<Option<[u64; 2]>, OpenError> {
-        let mut file = match self.open("key", false) {
-            Ok(file) => file,
-            Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(e),
-        };
-        let mut bytes = [0u8; 16];
-        if file.read_exact(&mut bytes).is_err() {
-            return Ok(None);
-        }
-        let (halves, _) = bytes.as_chunks::<8>();
-        Ok(Some([u64::from_le_bytes(halves[0]), u64::from_le_bytes(halves[1])]))
-    }
-
-    fn secret_or_new(&self) -> Result<[u64; 2], OpenError> {
-        if let Some(secret) = self.secret()? {
-            return Ok(secret);
-        }
-        let secret = random_words(0x6b6579);
-        let mut bytes = secret[0].to_le_bytes().to_vec();
-        bytes.extend_from_slice(&secret[1].to_le_bytes());
-        self.publish("key", &bytes)?;
-        Ok(secret)
-    }
-
-    /// Writes a file under another name and renames it: readers see all of it or none.
-    fn publish(&self, suffix: &str, bytes: &[u8]) -> Result<(), OpenError> {
-        let tmp = self.path(&format!("{suffix}.tmp"));
-        let _ = fs::remove_file(&tmp);
-        let write = || -> io::Result<()> {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&tmp)?;
-            file.write_all(bytes)?;
-            fs::rename(&tmp, self.path(suffix))
-        };
-        write().map_err(|e| self.io("writing", suffix, e))
-    }
-
-    /// Removes what a creator that was killed half way left in shared memory.
-    fn remove_half_made(&self) {
-        if let Ok(Some(name)) = self.named("new")
-            && !mutant("half-made-left")
-        {
-            let _ = fs::remove_file(Mapping::path(&name));
-            let _ = fs::remove_file(self.path("new"));
-        }
-    }
-
-    /// Marks a section that is not to be used any more, if its head is ours at all, and unlinks it. Its name
-    /// in `.cur` then leads nowhere, which attachers take for "not made yet".
-    fn retire(&self, shm: &str) {
-        if let Ok((mapping, _)) = header::open_any(shm)
-            && !mutant("not-marked-retired")
-            && mapping.words()[layout::ident::MAGIC].load(Ordering::Relaxed) == layout::MAGIC
-        {
-            mapping.words()[layout::STATE].store(layout::STATE_RETIRED, Ordering::Release);
-        }
-        let _ = fs::remove_file(Mapping::path(shm));
-    }
-
     fn make(
         &self,
         geometry: Geometry,
@@ -319,7 +182,18 @@ impl Files {
     }
 
     fn attach_to(&self, shm: &str, cfg: Option<&SectionConfig>) -> Result<Section, OpenError> {
-        let (probe, len) = header::open_any(shm)?;
+        let Judged { mapping, geometry, cfg, secret } = self.judge(shm, cfg, Mapping::open)?;
+        self.join(mapping, geometry, cfg, secret, shm.to_owned())
+    }
+
+    /// Maps a section after everything about it has been found to be in order.
+    pub(crate) fn judge(
+        &self,
+        shm: &str,
+        cfg: Option<&SectionConfig>,
+        access: header::Access,
+    ) -> Result<Judged, OpenError> {
+        let (probe, len) = header::open_any(shm, access)?;
         let echo = Echo::read(&probe);
         let state = probe.words()[layout::STATE].load(Ordering::Acquire);
         drop(probe);
@@ -338,8 +212,8 @@ impl Files {
         if echo.secret_check != secret_check(secret) {
             return Err(header::mismatch(shm, "secret", "another one", "the one in the .key file"));
         }
-        let mapping = header::map(shm, &geometry)?;
-        self.join(mapping, geometry, theirs, secret, shm.to_owned())
+        let mapping = header::map(shm, &geometry, access)?;
+        Ok(Judged { mapping, geometry, cfg: theirs, secret })
     }
 
     /// Takes a process slot in an existing section.
@@ -373,29 +247,6 @@ impl Files {
         let section = Section::assemble(region, geometry, cfg, secret, presence, None, Some(shm));
         section.recover_own();
         Ok(section)
-    }
-}
-
-/// The create byte, given back on drop.
-struct CreateLock<'a>(&'a File);
-
-impl<'a> CreateLock<'a> {
-    fn take(file: &'a File, files: &Files) -> Result<CreateLock<'a>, OpenError> {
-        let mut waited_ms = 0;
-        while !map::lock_byte(file.as_fd(), 0).map_err(|e| files.io("locking", "lock", e))? {
-            if waited_ms >= CREATE_WAIT_MS {
-                return Err(OpenError::Busy { path: files.path("lock"), waited_ms });
-            }
-            sleep(PAUSE);
-            waited_ms += PAUSE.as_millis() as u64;
-        }
-        Ok(CreateLock(file))
-    }
-}
-
-impl Drop for CreateLock<'_> {
-    fn drop(&mut self) {
-        map::unlock_byte(self.0.as_fd(), 0);
     }
 }
 

@@ -62,12 +62,35 @@ impl Presence {
             for step in 0..PROC_SLOTS - 1 {
                 let slot = 1 + (start + step) % (PROC_SLOTS - 1);
                 if clean(slot) == want_clean && map::lock_byte(file.as_fd(), slot as i64)? {
-                    let seen_alive = (0..PROC_SLOTS).map(|_| AtomicU64::new(0)).collect();
-                    return Ok(Some(Presence::Locked { file, slot: slot as u16, seen_alive }));
+                    return Ok(Some(Presence::with_slot(file, slot as u16)));
                 }
             }
         }
         Ok(None)
+    }
+
+    #[cfg(not(any(loom, shuttle)))]
+    fn with_slot(file: File, slot: u16) -> Presence {
+        let seen_alive = (0..PROC_SLOTS).map(|_| AtomicU64::new(0)).collect();
+        Presence::Locked { file, slot, seen_alive }
+    }
+
+    /// No place at all: asks for the others', and is nobody to them.
+    #[cfg(not(any(loom, shuttle)))]
+    pub(crate) fn watching(file: File) -> Presence {
+        Presence::with_slot(file, 0)
+    }
+
+    /// The slots that are taken now.
+    #[cfg(not(any(loom, shuttle)))]
+    pub(crate) fn taken(file: &File) -> std::io::Result<Vec<u16>> {
+        let mut taken = Vec::new();
+        for slot in 1..PROC_SLOTS {
+            if map::byte_is_locked(file.as_fd(), slot as i64)? {
+                taken.push(slot as u16);
+            }
+        }
+        Ok(taken)
     }
 
     pub(crate) fn slot(&self) -> u16 {
@@ -84,11 +107,11 @@ impl Presence {
     ///
     /// With a time, an answer "alive" of the last 50 ms will do; without, the system is asked.
     pub(crate) fn alive(&self, owner: u16, now_ms: Option<u64>) -> bool {
-        if owner == self.slot() || mutant("dead-is-alive") {
-            return true;
-        }
         if owner == 0 || usize::from(owner) >= PROC_SLOTS {
             return false;
+        }
+        if owner == self.slot() || mutant("dead-is-alive") {
+            return true;
         }
         #[cfg(any(loom, shuttle))]
         let _ = now_ms;

@@ -382,7 +382,8 @@ impl Drop for Section {
     fn drop(&mut self) {
         // A thread that panicked may have left a block half written: then the slot stays marked and its next
         // holder looks through the blocks. In a fork the slot is the parent's.
-        if !std::thread::panicking() && !self.forked() {
+        // Who only looks has no slot.
+        if self.me != 0 && !std::thread::panicking() && !self.forked() {
             self.region.words()[layout::PROCS + usize::from(self.me)].store(0, Ordering::Release);
         }
     }
