@@ -69,6 +69,8 @@ group! {
         heartbeat_ms: u64 = row(Kind::Millis { min: 10, max: 60_000 }, "250");
         /// Logical databases (SELECT 0 ...).
         databases: u8 = row(Kind::Integer { min: 1, max: 16 }, "16").redis(alias("databases"));
+        /// Which keyspace events the relay publishes to its own subscribers, in Redis's letters (`Egx`, `KEA`); empty for none.
+        notify_keyspace_events: String = row(Kind::Text, "").runtime().redis(alias("notify-keyspace-events"));
         /// The password of this node's clients; empty for none.
         requirepass: String = row(Kind::Text, "").secret().redis(alias_as("requirepass", Form::Secret));
     }
@@ -159,6 +161,8 @@ group! {
         output_buffer_bytes: u64 = row(Kind::Bytes { min: 64 * KIB, max: 1024 * MIB }, "16mb");
         /// Bytes of messages a subscriber may have waiting.
         pubsub_buffer_bytes: u64 = row(Kind::Bytes { min: 64 * KIB, max: 1024 * MIB }, "8mb");
+        /// Keys remembered for client-side caches, each as often as clients cache it; past it some are invalidated early.
+        tracking_table_max_keys: u32 = row(Kind::Integer { min: 1, max: 100_000_000 }, "1000000").redis(alias("tracking-table-max-keys"));
         /// Arguments of one command.
         args_max: u32 = row(Kind::Integer { min: 16, max: 1_048_576 }, "65536");
         /// How long a connection may take to authenticate where a password is asked.

@@ -25,6 +25,9 @@ impl Judge<'_> {
     }
 }
 
+/// The letters of `notify-keyspace-events`.
+const EVENT_LETTERS: &str = "Ag$lshzxeKEtmdn";
+
 pub(crate) fn node(config: &Config, refused: &dyn Fn(&str) -> bool) -> Vec<ConfError> {
     let mut judge = Judge { refused, found: Vec::new() };
     times(&mut judge, config.lease_ms, config.heartbeat_ms);
@@ -41,6 +44,10 @@ pub(crate) fn node(config: &Config, refused: &dyn Fn(&str) -> bool) -> Vec<ConfE
     });
     judge.hold(&["name"], !config.name.contains(char::is_whitespace), || {
         format!("{:?} has a blank; a node's name is one word", config.name)
+    });
+    let letters = &config.notify_keyspace_events;
+    judge.hold(&["notify_keyspace_events"], letters.chars().all(|c| EVENT_LETTERS.contains(c)), || {
+        format!("{letters:?} has a letter that is no class of events; the letters are {EVENT_LETTERS}")
     });
     ports(&mut judge, config);
     tls(&mut judge, &config.tls);

@@ -119,6 +119,13 @@ impl Section {
         None
     }
 
+    /// Ends the record of a key if it is past its deadline, and says what it was. For the one caller that won it.
+    pub fn expire_key(&self, id: &KeyId, now_ms: u64) -> Option<Meta> {
+        let mem = self.mem();
+        let (_, head) = mem.newest(id, |db| self.min_epoch(db))?;
+        self.retire_expired(mem, &head, now_ms).then(|| mem.meta(&head, now_ms))
+    }
+
     /// Ends a record whose deadline, as it was seen in `at`, has passed. False if it was touched since, or is
     /// no longer that incarnation.
     pub fn close_expired(&self, at: &BlockRef, now_ms: u64) -> bool {

@@ -1,6 +1,7 @@
 //! One node out of its configuration.
 
 use super::Part;
+use crate::core::change::Classes;
 use crate::core::members::Tier;
 use crate::core::node::{Node, NodeRole, OnFull, Part as RolePart, Settings};
 use crate::core::paths::{Paths, SessionPath};
@@ -81,7 +82,8 @@ pub(super) fn node(part: &Part, relay: Option<&Arc<Node>>, child: bool) -> anyho
     }
     let mut shown = config.clone();
     shown.port = ports.port();
-    Ok(Arc::new(Node {
+    let events = Classes::parse(&config.notify_keyspace_events).unwrap_or_default();
+    let node = Arc::new(Node {
         name,
         role: *role,
         settings: settings(config),
@@ -90,6 +92,7 @@ pub(super) fn node(part: &Part, relay: Option<&Arc<Node>>, child: bool) -> anyho
         paths: paths(config),
         stripes: Default::default(),
         bus: Default::default(),
+        changes: Default::default(),
         metrics: Metrics::new(),
         clients: Default::default(),
         room: Default::default(),
@@ -102,7 +105,11 @@ pub(super) fn node(part: &Part, relay: Option<&Arc<Node>>, child: bool) -> anyho
         run_id: random.iter().map(|byte| format!("{byte:02x}")).collect(),
         port: AtomicU64::new(u64::from(ports.port())),
         clock,
-    }))
+    });
+    if node.relay().is_some() {
+        node.set_event_classes(events);
+    }
+    Ok(node)
 }
 
 fn random() -> std::io::Result<[u8; 20]> {
@@ -207,6 +214,7 @@ fn settings(config: &Config) -> Settings {
         args_max: config.limits.args_max as usize,
         output_buffer_bytes: size(config.limits.output_buffer_bytes),
         pubsub_buffer_bytes: size(config.limits.pubsub_buffer_bytes),
+        tracked_keys_max: config.limits.tracking_table_max_keys as usize,
         auth_timeout: Duration::from_millis(config.limits.auth_timeout_ms),
         value_bytes_max,
         full_wait: Duration::from_millis(config.section.full_wait_ms),

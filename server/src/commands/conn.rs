@@ -73,6 +73,7 @@ pub struct Conn {
 impl Conn {
     /// A new connection.
     pub fn new(node: &Node, info: Arc<ClientInfo>) -> Conn {
+        let scope = Scope { client: info.id, ..Scope::default() };
         Conn {
             info,
             proto: Protocol::Resp2,
@@ -82,7 +83,7 @@ impl Conn {
             subs: Subscriptions::default(),
             follow: None,
             durable: 0,
-            scope: Scope::default(),
+            scope,
             scratch: Vec::new(),
         }
     }

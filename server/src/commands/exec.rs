@@ -1,6 +1,7 @@
 //! Running one command: look it up, check what is allowed, run it.
 
 use crate::commands::{Command, Ctx, Outcome, Reply, Stop, table};
+use crate::core::change::KeyEvent;
 use crate::core::node::NodeRole;
 use gs_resp::{Args, Code, Flags, OwnedArgs, Refusal};
 
@@ -52,7 +53,12 @@ pub fn run(ctx: &mut Ctx<'_>, row: &'static Command, args: Args<'_>) -> Outcome 
     let mark = ctx.out.len();
     let outcome = (row.run)(ctx, args);
     match &outcome {
-        Ok(_) => ctx.node.metrics.called(row),
+        Ok(_) => {
+            ctx.node.metrics.called(row);
+            if ctx.node.changes.armed() {
+                tell_misses(ctx, row, args);
+            }
+        }
         Err(Stop::Refuse(_)) => {
             ctx.out.truncate(mark);
             ctx.node.metrics.called(row);
@@ -61,6 +67,22 @@ pub fn run(ctx: &mut Ctx<'_>, row: &'static Command, args: Args<'_>) -> Outcome 
         Err(_) => ctx.out.truncate(mark),
     }
     outcome
+}
+
+/// Where it is listened for: a `keymiss` for each key that a reading command did not find.
+#[cold]
+fn tell_misses(ctx: &Ctx<'_>, row: &Command, args: Args<'_>) {
+    let spec = &row.spec;
+    let looks_quietly = matches!(spec.parent.unwrap_or(spec.name), "object" | "memory");
+    let heard = ctx.node.changes.classes().contains(KeyEvent::KEY_MISS.class);
+    if !heard || looks_quietly || !spec.flags.contains(Flags::READONLY) {
+        return;
+    }
+    for key in spec.keys.places(args).filter_map(|place| args.get(place)) {
+        if matches!(ctx.node.meta(&ctx.conn.scope, ctx.conn.db, key), Ok(None)) {
+            ctx.node.happened(ctx.conn.db, key, KeyEvent::KEY_MISS);
+        }
+    }
 }
 
 /// Commands that act on the transaction itself.

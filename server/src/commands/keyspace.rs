@@ -4,8 +4,9 @@ pub mod object;
 
 use crate::commands::parse::truth;
 use crate::commands::{Answer, Command, Ctx, Outcome, Reply, Stop};
+use crate::core::change::KeyEvent;
 use crate::core::iterate;
-use crate::core::keyspace::Write;
+use crate::core::keyspace::{Destroy, Write};
 use foldhash::fast::RandomState;
 use gs_client::hashed::KIND_STRING;
 use gs_resp::{AclCategories as Acl, Arg, Args, Arity, Flags, Group, Keys, Refusal, Roles, Spec, Writer};
@@ -191,16 +192,29 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-/// Writes a string in the connection's database. The caller holds the key's stripe.
-pub(super) fn write(ctx: &mut Ctx<'_>, key: &[u8], value: &[u8], deadline_ms: u64) -> Result<(), Stop> {
-    ctx.node.write(&Write { db: ctx.conn.db, key, value, kind: KIND_STRING, deadline_ms })?;
+/// Writes a string in the connection's database, under the event's name. The caller holds the key's stripe.
+pub(super) fn write(
+    ctx: &mut Ctx<'_>,
+    key: &[u8],
+    value: &[u8],
+    deadline_ms: u64,
+    event: KeyEvent,
+) -> Result<(), Stop> {
+    let (db, by) = (ctx.conn.db, ctx.conn.info.id);
+    ctx.node.write(&Write { db, key, value, kind: KIND_STRING, deadline_ms, event, by })?;
     forget(ctx, key);
     Ok(())
 }
 
 /// Destroys a key of the connection's database; true if it existed. The caller holds the key's stripe.
 pub(super) fn destroy(ctx: &mut Ctx<'_>, key: &[u8], reason: &str) -> Result<bool, Stop> {
-    let destroyed = ctx.node.destroy(ctx.conn.db, key, reason, false)?;
+    destroy_as(ctx, key, reason, KeyEvent::DEL)
+}
+
+/// As [`destroy`], where the event has another name than `del`.
+pub(super) fn destroy_as(ctx: &mut Ctx<'_>, key: &[u8], reason: &str, event: KeyEvent) -> Result<bool, Stop> {
+    let (db, by) = (ctx.conn.db, ctx.conn.info.id);
+    let destroyed = ctx.node.destroy(&Destroy { db, key, reason, sync: false, event, by })?;
     forget(ctx, key);
     if let Some(destroyed) = &destroyed {
         ctx.durable_after(destroyed.journaled);

@@ -5,7 +5,8 @@ mod peek;
 mod set;
 
 use crate::commands::{Answer, Command, Ctx, Outcome, Reply, Stop};
-use crate::core::keyspace::Destroyed;
+use crate::core::change::KeyEvent;
+use crate::core::keyspace::{Destroy, Destroyed};
 use crate::core::node::{Node, NodeRole};
 use crate::roles::wire;
 use gs_client::hashed::{KIND_HASHED, verify};
@@ -219,7 +220,9 @@ fn del(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     for key in keys {
         let id = ctx.node.id(ctx.conn.db, key);
         let _lock = ctx.node.lock_key(&ctx.conn.scope, &id);
-        if let Some(gone) = ctx.node.destroy(ctx.conn.db, key, "deleted", sync)? {
+        let (db, by) = (ctx.conn.db, ctx.conn.info.id);
+        let gone = Destroy { db, key, reason: "deleted", sync, event: KeyEvent::DEL, by };
+        if let Some(gone) = ctx.node.destroy(&gone)? {
             count += 1;
             ctx.durable_after(gone.journaled);
             last = Some(gone);

@@ -6,6 +6,7 @@ pub mod set;
 use crate::commands::keyspace::destroy;
 use crate::commands::parse::{Options, OptionsOf, When};
 use crate::commands::{Command, Ctx, Outcome, Reply, Stop};
+use crate::core::change::KeyEvent;
 use gs_client::cache::Meta;
 use gs_client::hashed::KIND_STRING;
 use gs_resp::{
@@ -200,6 +201,8 @@ fn getdel(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let _order = node.lock_key(&ctx.conn.scope, &node.id(ctx.conn.db, key));
     if value(ctx, key)?.is_some() {
         destroy(ctx, key, "deleted")?;
+    } else {
+        node.happened(ctx.conn.db, key, KeyEvent::KEY_MISS);
     }
     Ok(Reply::Done)
 }
@@ -209,11 +212,14 @@ fn getex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let key = args.at(1);
     let node = ctx.node;
     if options.expire.is_none() && !options.persist {
-        value(ctx, key)?;
+        if value(ctx, key)?.is_none() {
+            node.happened(ctx.conn.db, key, KeyEvent::KEY_MISS);
+        }
         return Ok(Reply::Done);
     }
     let _order = node.lock_key(&ctx.conn.scope, &node.id(ctx.conn.db, key));
     let Some(meta) = value(ctx, key)? else {
+        node.happened(ctx.conn.db, key, KeyEvent::KEY_MISS);
         return Ok(Reply::Done);
     };
     if let Some((form, word)) = options.expire {

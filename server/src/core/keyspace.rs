@@ -10,8 +10,9 @@
 
 mod write;
 
-pub use write::{Destroyed, Write};
+pub use write::{Destroy, Destroyed, Write};
 
+use crate::core::bus::ClientId;
 use crate::core::members::Tier;
 use crate::core::node::{Node, Relay};
 use gs_client::cache::{KeyId, Lookup, Meta};
@@ -49,6 +50,8 @@ pub struct Fetched {
 /// What one command knows beyond the section: keys proven absent, records fetched, where they were found.
 #[derive(Default)]
 pub struct Scope {
+    /// The connection that the command came from, 0 for the node itself.
+    pub client: ClientId,
     /// True while the stripes of all keys of the command are held (EXEC).
     pub held: bool,
     /// Keys that every possible holder said it does not have.
@@ -64,7 +67,7 @@ impl Scope {
     pub fn clear(&mut self) {
         self.held = false;
         if self.origin.is_some() || !self.absent.is_empty() || !self.fetched.is_empty() {
-            *self = Scope::default();
+            *self = Scope { client: self.client, ..Scope::default() };
         }
     }
 }
@@ -109,6 +112,7 @@ impl Node {
                         return Err(Stop::Below(vec![key.into()]));
                     }
                     if self.cache.section().fence(&id) == ticket {
+                        self.settle_expired(db, key, &id);
                         return Ok(None);
                     }
                 }
@@ -133,6 +137,7 @@ impl Node {
                 return Err(Stop::Below(vec![key.into()]));
             }
             if self.cache.section().fence(&id) == fence {
+                self.settle_expired(db, key, &id);
                 return Ok(None);
             }
         }

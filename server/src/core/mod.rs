@@ -3,6 +3,7 @@
 
 pub mod asked;
 pub mod bus;
+pub mod change;
 pub mod clients;
 pub mod directory;
 pub mod iterate;

@@ -1,6 +1,7 @@
 //! One node: everything its connections and its background work share.
 
 use crate::core::bus::{Bus, ClientId};
+use crate::core::change::Changes;
 use crate::core::directory::Directory;
 use crate::core::journal::Journal;
 use crate::core::members::{Members, State};
@@ -80,6 +81,8 @@ pub struct Settings {
     pub output_buffer_bytes: usize,
     /// Bytes of unread messages of one subscriber.
     pub pubsub_buffer_bytes: usize,
+    /// Keys remembered for client-side caches, once for each client that caches one.
+    pub tracked_keys_max: usize,
     /// How long a new connection may take to authenticate.
     pub auth_timeout: Duration,
     /// Bytes of one value.
@@ -280,6 +283,8 @@ pub struct Node {
     pub stripes: Stripes,
     /// Channels.
     pub bus: Bus,
+    /// Who listens to changes of keys.
+    pub changes: Changes,
     /// Counters.
     pub metrics: Metrics,
     /// The connections.

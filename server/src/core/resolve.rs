@@ -202,8 +202,12 @@ async fn ask(node: &Arc<Node>, relay: &Relay, db: u8, key: &[u8]) -> Found {
                 // The holder no longer has it: it expired there, or was lost; forget it unless it moved.
                 Ok(None) => {
                     let _lock = node.stripes.lock(&id);
-                    if node.cache.section().fence(&id) == fence {
-                        relay.directory.remove(&id, db, holder.node, holder.copy);
+                    if node.cache.section().fence(&id) == fence
+                        && relay.directory.remove(&id, db, holder.node, holder.copy)
+                        && !relay.directory.is_below(&id)
+                    {
+                        // Its holder's own word of it comes later, and finds nothing to be told any more.
+                        node.expired(db, key, &id);
                     }
                 }
                 Err(refusal) => unknown = Some(refusal),

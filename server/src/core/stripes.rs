@@ -46,6 +46,12 @@ impl Stripes {
         self.locks.iter().map(|lock| lock.lock()).collect()
     }
 
+    /// Takes and leaves every stripe: what was changed before can be read after this, and what is changed from
+    /// now on knows all that the caller did before.
+    pub fn pass_all(&self) {
+        self.locks.iter().for_each(|lock| drop(lock.lock()));
+    }
+
     /// Held while a session changes its tier, so that a count of the family never sees it in two or in none.
     pub fn moving(&self) -> RwLockReadGuard<'_, ()> {
         self.moves.read()

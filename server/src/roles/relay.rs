@@ -101,7 +101,11 @@ fn facts(tombs: &Tombs, flushed: &[AtomicU64; 16]) -> Vec<Record> {
 pub fn start(node: Arc<Node>) {
     tokio::spawn(deliver(node.clone()));
     tokio::spawn(upkeep(node.clone()));
-    tokio::spawn(expire(node, |_, _, _| ()));
+    tokio::spawn(expire(node, |node, meta, key| {
+        if node.changes.armed_after() {
+            node.expired(meta.db, key, &node.id(meta.db, key));
+        }
+    }));
 }
 
 /// Frees some records by the hand, where a full section evicts instead of handing over. Returns how many.
@@ -128,9 +132,18 @@ pub fn drop_from_buckets(node: &Node, id: &gs_client::cache::KeyId) {
 
 fn drop_all(node: &Node, victims: &[Victim]) -> usize {
     let mut freed = 0;
+    let (mut key, mut value) = (Vec::new(), Vec::new());
     for victim in victims {
+        // Read before it is gone, and only where somebody wants to know.
+        let told = node.changes.armed();
+        key.clear();
+        value.clear();
+        let meta = told.then(|| node.cache.section().copy_victim(&victim.at, &mut key, &mut value)).flatten();
         if node.cache.section().release(&victim.at) == Release::Freed {
             freed += 1;
+            if let Some(meta) = meta {
+                node.evicted(meta.db, &key, &node.id(meta.db, &key));
+            }
         } else {
             node.cache.section().abort(&victim.at);
         }

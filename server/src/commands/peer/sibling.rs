@@ -48,9 +48,18 @@ pub(super) fn dropped(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         let (db, key, copy) = (wire::database(item, 0)?, wire::word(item, 1)?, wire::number(item, 3)?);
         let id = ctx.node.id(db, key);
         let _lock = ctx.node.stripes.lock(&id);
+        let readable = relay.directory.is_below(&id);
         let was = relay.directory.remove(&id, db, index, copy);
+        // It was the one to be read, and no other copy is: the key itself is gone.
+        let here = || ctx.node.cache.section().peek(&id, key, ctx.node.now_ms()).is_some();
+        let gone = readable && !relay.directory.is_below(&id) && !here();
         if was && item.is(4, "evicted") {
             ctx.node.metrics.lost.add(1);
+            if gone {
+                ctx.node.evicted(db, key, &id);
+            }
+        } else if was && gone {
+            ctx.node.expired(db, key, &id);
         }
     }
     ctx.ok()

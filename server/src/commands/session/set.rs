@@ -1,6 +1,7 @@
 //! `GS.SET` and `GS.HASHSET`: their options, and the second copy that `COPIES 2` asks for.
 
 use crate::commands::{Answer, Ctx, Outcome, Reply};
+use crate::core::change::KeyEvent;
 use crate::core::keyspace::Write;
 use crate::core::node::Node;
 use crate::core::outbox::{Mode, Order};
@@ -65,7 +66,12 @@ pub(super) fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
     }
     let deadline_ms = options.px.map_or(0, |ms| ctx.node.now_ms().saturating_add(ms));
-    let version = ctx.node.write(&Write { db, key, value: args.at(2), kind: KIND_STRING, deadline_ms })?;
+    let (event, by) = (KeyEvent::SET, ctx.conn.info.id);
+    let write = Write { db, key, value: args.at(2), kind: KIND_STRING, deadline_ms, event, by };
+    let version = ctx.node.write(&write)?;
+    if deadline_ms != 0 {
+        ctx.node.happened(db, key, KeyEvent::EXPIRE);
+    }
     if copies > 1
         && let Some(relay) = ctx.node.relay()
     {
@@ -138,7 +144,12 @@ pub(super) fn hashset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let id = ctx.node.id(db, key);
     let lock = ctx.node.lock_key(&ctx.conn.scope, &id);
     let deadline_ms = options.px.map_or(0, |ms| ctx.node.now_ms().saturating_add(ms));
-    let version = ctx.node.write(&Write { db, key, value: &sealed, kind: KIND_HASHED, deadline_ms })?;
+    let (event, by) = (KeyEvent::SET, ctx.conn.info.id);
+    let write = Write { db, key, value: &sealed, kind: KIND_HASHED, deadline_ms, event, by };
+    let version = ctx.node.write(&write)?;
+    if deadline_ms != 0 {
+        ctx.node.happened(db, key, KeyEvent::EXPIRE);
+    }
     drop(lock);
     ctx.int(version as i64)
 }

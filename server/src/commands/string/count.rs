@@ -4,6 +4,7 @@ use crate::commands::keyspace::write;
 use crate::commands::parse::integer;
 use crate::commands::string::scratch_value;
 use crate::commands::{Command, Ctx, Outcome};
+use crate::core::change::KeyEvent;
 use gs_resp::num::push_i64;
 use gs_resp::{AclCategories as Acl, Arg, Args, Arity, Flags, Group, Keys, Refusal, Roles, Spec};
 
@@ -112,7 +113,8 @@ fn add(ctx: &mut Ctx<'_>, key: &[u8], by: i64) -> Outcome {
     let done = sum.map_err(Into::into).and_then(|sum| {
         text.clear();
         push_i64(&mut text, sum);
-        write(ctx, key, &text, found.map_or(0, |meta| meta.deadline_ms)).map(|()| sum)
+        let deadline_ms = found.map_or(0, |meta| meta.deadline_ms);
+        write(ctx, key, &text, deadline_ms, KeyEvent::string("incrby")).map(|()| sum)
     });
     ctx.conn.scratch = text;
     ctx.int(done?)

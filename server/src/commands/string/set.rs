@@ -1,9 +1,10 @@
 //! Writing strings: SET and its family.
 
-use crate::commands::keyspace::{destroy, write};
+use crate::commands::keyspace::{destroy_as, write};
 use crate::commands::parse::{Form, Options, OptionsOf, When};
 use crate::commands::string::{scratch_value, string_meta, value};
 use crate::commands::{Command, Ctx, Outcome, Reply, Stop};
+use crate::core::change::{Change, KeyEvent};
 use gs_resp::{AclCategories as Acl, Arg, Args, Arity, Flags, Group, Keys, Refusal, Roles, Spec};
 
 /// The rows of this file.
@@ -172,7 +173,11 @@ fn store(
     let _order = node.lock_key(&ctx.conn.scope, &node.id(ctx.conn.db, key));
     // Nothing is read for a plain SET: what lives downstream is superseded without being brought up.
     let found = if options.get {
-        value(ctx, key)?
+        let found = value(ctx, key)?;
+        if found.is_none() {
+            node.happened(ctx.conn.db, key, KeyEvent::KEY_MISS);
+        }
+        found
     } else if options.nx || options.xx || options.keep_ttl {
         node.meta(&ctx.conn.scope, ctx.conn.db, key)?
     } else {
@@ -188,12 +193,19 @@ fn store(
             Some(deadline_ms) => deadline_ms,
             // The value would be gone before anybody could read it: only its predecessor's end is to be done.
             None => {
-                destroy(ctx, key, "expired")?;
+                destroy_as(ctx, key, "expired", KeyEvent::SILENT)?;
+                let (db, by) = (ctx.conn.db, ctx.conn.info.id);
+                node.changed(&Change { db, key, id: &node.id(db, key), event: KeyEvent::SET, by });
+                node.happened(db, key, KeyEvent::EXPIRE);
+                node.happened(db, key, KeyEvent::EXPIRED);
                 return Ok(Stored { done: true });
             }
         },
     };
-    write(ctx, key, value_bytes, deadline_ms)?;
+    write(ctx, key, value_bytes, deadline_ms, KeyEvent::SET)?;
+    if when.is_some() {
+        node.happened(ctx.conn.db, key, KeyEvent::EXPIRE);
+    }
     Ok(Stored { done: true })
 }
 
@@ -244,7 +256,7 @@ fn mset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     // the command runs again from its start, which writes the same.
     let _order = (!ctx.conn.scope.held).then(|| node.stripes.lock_many(&keys));
     for place in (1..args.len()).step_by(2) {
-        write(ctx, args.at(place), args.at(place + 1), 0)?;
+        write(ctx, args.at(place), args.at(place + 1), 0, KeyEvent::SET)?;
     }
     ctx.ok()
 }
@@ -255,11 +267,15 @@ fn append(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let _order = node.lock_key(&ctx.conn.scope, &node.id(ctx.conn.db, key));
     if args.at(2).is_empty() && string_meta(ctx, key)?.is_some() {
         let len = string_meta(ctx, key)?.map_or(0, |meta| meta.value_len);
+        // Nothing new is stored, but Redis counts it as a change.
+        let (db, by) = (ctx.conn.db, ctx.conn.info.id);
+        node.changed(&Change { db, key, id: &node.id(db, key), event: KeyEvent::string("append"), by });
         return ctx.int(i64::from(len));
     }
     let (mut text, found) = scratch_value(ctx, key)?;
     text.extend_from_slice(args.at(2));
-    let done = write(ctx, key, &text, found.map_or(0, |meta| meta.deadline_ms));
+    let deadline_ms = found.map_or(0, |meta| meta.deadline_ms);
+    let done = write(ctx, key, &text, deadline_ms, KeyEvent::string("append"));
     let len = text.len() as i64;
     ctx.conn.scratch = text;
     done?;

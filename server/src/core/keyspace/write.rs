@@ -1,5 +1,7 @@
 //! What changes keys: storing, destroying, another deadline, flushing.
 
+use crate::core::bus::ClientId;
+use crate::core::change::{Change, KeyEvent};
 use crate::core::directory::Holders;
 use crate::core::journal::Record;
 use crate::core::keyspace::{Scope, Stop};
@@ -27,6 +29,27 @@ pub struct Write<'a> {
     pub kind: u8,
     /// Deadline in boot-time milliseconds, 0 for none.
     pub deadline_ms: u64,
+    /// What the change is called; a second event of it is told with [`Node::happened`].
+    pub event: KeyEvent,
+    /// The connection that writes, 0 for the node itself.
+    pub by: ClientId,
+}
+
+/// A delete.
+#[derive(Clone, Copy, Debug)]
+pub struct Destroy<'a> {
+    /// Logical database.
+    pub db: u8,
+    /// The key.
+    pub key: &'a [u8],
+    /// Why, for the topic.
+    pub reason: &'a str,
+    /// True where somebody waits until every front end has applied it.
+    pub sync: bool,
+    /// What the change is called.
+    pub event: KeyEvent,
+    /// The connection that deletes, 0 for the node itself.
+    pub by: ClientId,
 }
 
 impl Node {
@@ -62,6 +85,7 @@ impl Node {
                 .into());
             }
         }
+        self.settle_expired(write.db, write.key, &id);
         let version = relay.versions.next(unix_ms);
         let now_ms = self.now_ms();
         let record = NewRecord {
@@ -83,7 +107,7 @@ impl Node {
         }
         // The old copy below becomes unreadable now; its holder is told, and until it acknowledged, even a
         // crash of this node does not let it return: the floor is journaled.
-        let (holders, _) = relay.directory.shadow_all(&id, write.db);
+        let (holders, below) = relay.directory.shadow_all(&id, write.db);
         let evicting = put.replaced.is_some_and(|m| m.state == RecordState::Evicting);
         self.supersede(relay, &id, write.db, write.key, Kind::Floor, version, &holders, evicting, 0);
         if relay.stream.is_enabled() {
@@ -101,6 +125,10 @@ impl Node {
         let notice = Notice { db, key, version: Some(version), pttl, reason, ..Notice::default() };
         let value = (write.kind == 0).then_some(write.value);
         topics::publish(&self.bus, &path.name, "session", &Notice { value, ..notice });
+        if put.replaced.is_none() && !below {
+            self.happened(db, key, KeyEvent::NEW);
+        }
+        self.changed(&Change { db, key, id: &id, event: write.event, by: write.by });
         Ok(version)
     }
 
@@ -127,9 +155,11 @@ impl Node {
 
     /// Destroys a key. True if it existed anywhere in the family; the number of the journal's record to wait
     /// for, and the version of the delete. The caller holds the key's stripe.
-    pub fn destroy(&self, db: u8, key: &[u8], reason: &str, sync: bool) -> Result<Option<Destroyed>, Stop> {
+    pub fn destroy(&self, gone: &Destroy<'_>) -> Result<Option<Destroyed>, Stop> {
+        let Destroy { db, key, reason, sync, .. } = *gone;
         let relay = self.owner()?;
         let id = self.id(db, key);
+        self.settle_expired(db, key, &id);
         let found = self.cache.section().delete(&id, key).found;
         let now_ms = self.now_ms();
         let alive = found.filter(|meta| meta.deadline_ms == 0 || meta.deadline_ms > now_ms);
@@ -149,6 +179,7 @@ impl Node {
         }
         let notice = Notice { db, key, version: Some(version), reason, ..Notice::default() };
         topics::publish(&self.bus, &path.name, "session_gone", &notice);
+        self.changed(&Change { db, key, id: &id, event: gone.event, by: gone.by });
         Ok(Some(Destroyed { version, journaled, seq }))
     }
 
@@ -198,11 +229,13 @@ impl Node {
             return Ok(false);
         };
         let id = self.id(db, key);
+        let event = if deadline_ms == 0 { KeyEvent::PERSIST } else { KeyEvent::EXPIRE };
         let later = deadline_ms != 0 && meta.deadline_ms != 0 && deadline_ms >= meta.deadline_ms;
         // A second copy has the old deadline: then even an extension is a new version, which supersedes it.
         if later && !relay_lists(self, &id) {
             let touched = self.cache.section().set_deadline(&id, key, deadline_ms, self.now_ms());
             if touched.is_some() {
+                self.changed(&Change { db, key, id: &id, event, by: scope.client });
                 return Ok(true);
             }
         }
@@ -210,7 +243,8 @@ impl Node {
         let Some(meta) = self.read(scope, db, key, false, &mut value, |_, _| ())? else {
             return Ok(false);
         };
-        self.write(&Write { db, key, value: &value, kind: meta.kind, deadline_ms })?;
+        let by = scope.client;
+        self.write(&Write { db, key, value: &value, kind: meta.kind, deadline_ms, event, by })?;
         Ok(true)
     }
 

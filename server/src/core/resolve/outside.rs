@@ -1,5 +1,6 @@
 //! Questions to external validators, for keys that no tier has.
 
+use crate::core::change::KeyEvent;
 use crate::core::keyspace::Write;
 use crate::core::node::Node;
 use crate::core::resolve::Found;
@@ -34,7 +35,7 @@ pub(super) async fn ask_outside(node: &Arc<Node>, db: u8, key: &[u8]) -> Found {
     let id = node.id(db, key);
     let _lock = node.stripes.lock(&id);
     if node.cache.section().peek(&id, key, node.now_ms()).is_none() {
-        let write = Write { db, key, value: &value, kind: 0, deadline_ms };
+        let write = Write { db, key, value: &value, kind: 0, deadline_ms, event: KeyEvent::SET, by: 0 };
         if node.write(&write).is_err() {
             return Found::Absent;
         }
