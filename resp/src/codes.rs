@@ -67,6 +67,8 @@ codes! {
     ExecAbort "EXECABORT" Client AfterRepair;
     /// EVALSHA of an unknown script.
     NoScript "NOSCRIPT" Client AfterRepair;
+    /// SCRIPT KILL while no script runs.
+    NotBusy "NOTBUSY" Client Never;
     /// No room, and nothing may be evicted for this write.
     Oom "OOM" Node Later;
     /// This node does not take writes.

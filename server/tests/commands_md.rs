@@ -13,6 +13,11 @@ const GROUPS: &[(Group, &str, &str)] = &[
     (Group::Generic, "Keys", "As in Redis 7; on a relay they speak for the whole family."),
     (Group::Connection, "The connection", "As in Redis 7."),
     (Group::Transactions, "Transactions", "As in Redis 7, without WATCH."),
+    (
+        Group::Scripting,
+        "Scripts",
+        "The scripts of session and lock libraries, without a Lua: see README, Scripts.",
+    ),
     (Group::PubSub, "Channels", "As in Redis 7. The topics of a session path are channels `<path>/...`."),
     (Group::Server, "The node", "As in Redis 7, over what gs has."),
     (Group::Cluster, "Cluster", "Clients that look for a Redis Cluster are told that there is none."),

@@ -97,6 +97,7 @@ pub(super) fn node(part: &Part, relay: Option<&Arc<Node>>, child: bool) -> anyho
         clients: Default::default(),
         room: Default::default(),
         links,
+        scripts: Default::default(),
         outside: Default::default(),
         part,
         ready: AtomicBool::new(false),

@@ -139,6 +139,8 @@ pub const HELP: &[Command] = &[
     help("module", "5.0.0", Group::Server, Acl::SLOW),
     help("object", "6.2.0", Group::Generic, Acl::KEYSPACE),
     help("pubsub", "6.2.0", Group::PubSub, Acl::SLOW),
+    help("script", "5.0.0", Group::Scripting, Acl::SCRIPTING),
+    help("function", "7.0.0", Group::Scripting, Acl::SCRIPTING),
     help("slowlog", "6.2.0", Group::Server, Acl::SLOW),
     help("gs.age", "0.1.0", Group::Gs, Acl::SLOW),
     help("gs.shard", "0.1.0", Group::Gs, Acl::SLOW),

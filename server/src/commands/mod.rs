@@ -16,6 +16,7 @@ pub mod parse;
 pub mod peer;
 pub mod pubsub;
 pub mod scan;
+pub mod script;
 pub mod server;
 pub mod session;
 pub mod shard;

@@ -1,8 +1,8 @@
 //! Every command there is, in one static table, and the look-up of a row by its name.
 
 use crate::commands::{
-    Command, age, connection, expire, introspect, keyspace, peer, pubsub, scan, server, session, shard,
-    stream, string, tier, transaction,
+    Command, age, connection, expire, introspect, keyspace, peer, pubsub, scan, script, server, session,
+    shard, stream, string, tier, transaction,
 };
 use foldhash::fast::RandomState;
 use gs_resp::Flags;
@@ -24,6 +24,8 @@ const PARTS: &[&[Command]] = &[
     scan::COMMANDS,
     transaction::COMMANDS,
     pubsub::COMMANDS,
+    script::COMMANDS,
+    script::function::COMMANDS,
     introspect::COMMANDS,
     introspect::HELP,
     server::COMMANDS,

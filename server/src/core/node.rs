@@ -293,6 +293,8 @@ pub struct Node {
     pub room: Notify,
     /// How it talks to its peers.
     pub links: Links,
+    /// Scripts that were sent.
+    pub scripts: crate::commands::script::known::Scripts,
     /// Questions to external validators.
     pub outside: Outside,
     /// The role's own state.

@@ -3,6 +3,7 @@
 //! What is meant to differ stands in one list (`wanted.rs`) with its reason.
 
 mod cases;
+mod scripts;
 mod wanted;
 
 use gs_tests::node::{Node, Spec};
@@ -224,6 +225,11 @@ fn transactions() {
 #[test]
 fn connection_and_introspection() {
     compare("connection", &cases::connection());
+}
+
+#[test]
+fn scripts_of_session_libraries() {
+    compare("scripts", &scripts::all());
 }
 
 #[test]

@@ -32,6 +32,11 @@ const WANTED: &[Wanted] = &[
     Wanted { command: "keys", reason: "an order of our own", judge: same_members },
     Wanted { command: "pubsub channels", reason: "an order of our own", judge: same_members },
     Wanted { command: "randomkey", reason: "random", judge: same_shape },
+    Wanted {
+        command: "eval",
+        reason: "a known script is a program: an error in it always says line 1",
+        judge: but_for_the_line,
+    },
     Wanted { command: "config get", reason: "our own values and an order of our own", judge: same_names },
 ];
 
@@ -79,6 +84,14 @@ fn same_names(theirs: &Answer, mine: &Answer) -> bool {
         Some(names)
     };
     same_shape(theirs, mine) && sorted(theirs) == sorted(mine)
+}
+
+fn but_for_the_line(theirs: &Answer, mine: &Answer) -> bool {
+    let text = |a: &Answer| match a.values.as_slice() {
+        [Value::Error(text)] => text.rsplit_once("@user_script:").map(|(before, _)| before.to_owned()),
+        _ => None,
+    };
+    text(theirs).is_some() && text(theirs) == text(mine)
 }
 
 fn near(theirs: &Answer, mine: &Answer) -> bool {
