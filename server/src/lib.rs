@@ -2,7 +2,7 @@
 //! protocol.
 //!
 //! `core` holds what a node knows and decides, `commands` what a client may ask, `roles` what a node does by
-//! itself, `io` and `http` the edge to the outside.
+//! itself, `io` and `http` the edge to the outside, `section` the operator's look at sections.
 
 pub mod assemble;
 pub mod commands;
@@ -11,3 +11,4 @@ pub mod http;
 pub mod io;
 pub mod metrics;
 pub mod roles;
+pub mod section;

@@ -79,6 +79,9 @@ enum Job {
         /// The file.
         file: PathBuf,
     },
+    /// Looks at the sections of this machine, and removes one.
+    #[command(subcommand)]
+    Section(gs_server::section::SectionCommand),
 }
 
 impl Cli {
@@ -119,8 +122,10 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    if let Some(Job::Check { file }) = &cli.command {
-        return check(file);
+    match &cli.command {
+        Some(Job::Check { file }) => return check(file),
+        Some(Job::Section(command)) => return gs_server::section::run(command),
+        None => {}
     }
     let loaded = cli.flags().and_then(|flags| {
         let file = cli.config.clone().or_else(|| cli.legacy.clone());

@@ -221,7 +221,8 @@ impl Section {
     pub fn remove_unused(dir: &Path, name: &str, force: bool, key: bool) -> Result<Removed, OpenError> {
         let files = Files::new(dir, name)?;
         let present = files.present();
-        if present.iter().all(|suffix| *suffix == "key" && !key) {
+        // A lock file alone may be somebody else's; a key alone stays.
+        if present.iter().all(|suffix| *suffix == "lock" || *suffix == "key" && !key) {
             return Err(files.absent());
         }
         let creating = CreateLock::take(&files)?;
@@ -255,7 +256,8 @@ impl Section {
             let Some((name, suffix)) = file.to_str().and_then(|file| file.rsplit_once('.')) else {
                 continue;
             };
-            if !matches!(suffix, "cur" | "new" | "lock" | "key") || names.contains_key(name) {
+            // A lock file alone may be somebody else's.
+            if !matches!(suffix, "cur" | "new" | "key") || names.contains_key(name) {
                 continue;
             }
             if let Ok(files) = Files::new(dir, name) {

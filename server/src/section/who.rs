@@ -1,0 +1,85 @@
+//! Which processes have a shared-memory object mapped, as far as this user may see, and in huge pages or not.
+//!
+//! A lock on a byte says that someone is there and not who: the kernel gives no pid for such locks. Mappings do.
+
+use std::fs;
+
+/// What /proc tells about the users of an object.
+#[derive(Default, Debug)]
+pub(super) struct Users {
+    /// Processes that map it, this one aside.
+    pub(super) pids: Vec<u32>,
+    /// Most bytes that one of them has in huge pages.
+    pub(super) huge_bytes: u64,
+}
+
+/// Asks /proc about an object.
+pub(super) fn users(shm: &str) -> Users {
+    let mut users = Users::default();
+    let path = format!("/dev/shm/{shm}");
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return users;
+    };
+    for entry in entries.flatten() {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+        let Some(pid) = pid.filter(|pid| *pid != std::process::id()) else {
+            continue;
+        };
+        // Other users' processes are not ours to read.
+        let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+        if !maps.lines().any(|line| names(line, &path)) {
+            continue;
+        }
+        users.pids.push(pid);
+        let smaps = fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap_or_default();
+        users.huge_bytes = users.huge_bytes.max(huge_bytes(&smaps, &path));
+    }
+    users.pids.sort_unstable();
+    users
+}
+
+fn names(line: &str, path: &str) -> bool {
+    line.split_ascii_whitespace().nth(5) == Some(path)
+}
+
+/// Bytes of the object's mappings that are in huge pages; each mapping shows the same memory, so the most counts.
+fn huge_bytes(smaps: &str, path: &str) -> u64 {
+    let (mut most, mut inside) = (0, false);
+    for line in smaps.lines() {
+        let field = line.split_ascii_whitespace().next().unwrap_or_default();
+        if !field.ends_with(':') {
+            inside = names(line, path);
+        } else if inside && field == "ShmemPmdMapped:" {
+            let kib = line.split_ascii_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok());
+            most = most.max(kib.unwrap_or(0) << 10);
+        }
+    }
+    most
+}
+
+/// How the file system of shared memory hands out huge pages: its `huge=` option, `never` if it has none.
+pub(super) fn huge_option() -> String {
+    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let options = mounts.lines().rev().find_map(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        (fields.next() == Some("/dev/shm")).then(|| fields.nth(1)).flatten()
+    });
+    let option =
+        options.and_then(|options| options.split(',').find_map(|option| option.strip_prefix("huge=")));
+    option.unwrap_or("never").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // The figure of the object's own mapping counts, not a neighbour's.
+    #[test]
+    fn huge_pages_are_those_of_the_object() {
+        let smaps = "7f00-7f10 rw-s 00000000 00:1a 5 /dev/shm/gs-b\nRss: 9 kB\nShmemPmdMapped:  9999 kB\n\
+                     7f20-7f30 rw-s 00000000 00:1a 6 /dev/shm/gs-a\nRss: 9 kB\nShmemPmdMapped:  2048 kB\n\
+                     7f40-7f50 rw-p 00000000 00:00 0\nShmemPmdMapped:  77 kB\n";
+        assert_eq!(huge_bytes(smaps, "/dev/shm/gs-a"), 2048 << 10);
+        assert_eq!(huge_bytes(smaps, "/dev/shm/gs-c"), 0);
+    }
+}
