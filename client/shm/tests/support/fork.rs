@@ -1,5 +1,9 @@
-//! The one place of the tests with `unsafe`: fork, and wait.
+//! The one place of the tests with `unsafe`: fork, wait, and memory that processes share.
 #![allow(unsafe_code, dead_code, reason = "fork has no safe form; each block says why it is sound here")]
+
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
 
 /// How a child ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,5 +49,48 @@ impl Child {
     pub(crate) fn signal(&self, signal: i32) {
         // SAFETY: plain integers; the pid is our own child.
         unsafe { libc::kill(self.0, signal) };
+    }
+}
+
+/// A file's words, mapped by several processes at once.
+pub(crate) struct SharedWords {
+    base: *mut AtomicU64,
+    len: usize,
+}
+
+// SAFETY: the memory is reached through atomics alone and unmapped only by the last owner.
+unsafe impl Send for SharedWords {}
+// SAFETY: as above.
+unsafe impl Sync for SharedWords {}
+
+impl SharedWords {
+    /// Maps all of a file. Nobody may shorten it afterwards.
+    pub(crate) fn open(path: &Path) -> std::io::Result<SharedWords> {
+        let file = std::fs::OpenOptions::new().read(true).write(true).open(path)?;
+        let bytes = file.metadata()?.len() as usize;
+        // SAFETY: a new mapping at an address of the kernel's choice aliases nothing of this process.
+        let base = unsafe {
+            let prot = libc::PROT_READ | libc::PROT_WRITE;
+            libc::mmap(std::ptr::null_mut(), bytes, prot, libc::MAP_SHARED, file.as_raw_fd(), 0)
+        };
+        if base == libc::MAP_FAILED {
+            return Err(std::io::Error::last_os_error());
+        }
+        Ok(SharedWords { base: base.cast(), len: bytes / 8 })
+    }
+}
+
+impl std::ops::Deref for SharedWords {
+    type Target = [AtomicU64];
+    fn deref(&self) -> &[AtomicU64] {
+        // SAFETY: page-aligned, `len * 8` bytes are mapped as long as `self` lives, only atomics reach them.
+        unsafe { std::slice::from_raw_parts(self.base, self.len) }
+    }
+}
+
+impl Drop for SharedWords {
+    fn drop(&mut self) {
+        // SAFETY: mapped in `open` with this length; no slice outlives `self`.
+        unsafe { libc::munmap(self.base.cast(), self.len * 8) };
     }
 }
