@@ -95,6 +95,7 @@ pub(super) fn node(part: &Part, relay: Option<&Arc<Node>>, child: bool) -> anyho
         changes: Default::default(),
         metrics: Metrics::new(),
         clients: Default::default(),
+        pause: Default::default(),
         room: Default::default(),
         links,
         scripts: Default::default(),

@@ -1,7 +1,7 @@
 //! What a node remembers of one connection.
 
 use crate::core::bus::{Inbox, Mailbox, mailbox};
-use crate::core::clients::ClientInfo;
+use crate::core::clients::{ClientInfo, FactsNow};
 use crate::core::keyspace::Scope;
 use crate::core::node::{Agent, Node};
 use gs_resp::{OwnedArgs, Protocol};
@@ -38,6 +38,36 @@ impl Subscriptions {
     }
 }
 
+/// Which replies of a connection are held back: CLIENT REPLY.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mute {
+    /// None.
+    #[default]
+    No,
+    /// That of the next command.
+    Next,
+    /// That of the running command.
+    This,
+    /// All, until CLIENT REPLY ON.
+    All,
+}
+
+impl Mute {
+    /// True while the reply of the running command is not sent.
+    pub fn holds_back(self) -> bool {
+        matches!(self, Mute::This | Mute::All)
+    }
+
+    /// What it is for the command after this one.
+    pub fn next(self) -> Mute {
+        match self {
+            Mute::Next => Mute::This,
+            Mute::This => Mute::No,
+            other => other,
+        }
+    }
+}
+
 /// A connection that follows the stream of changes.
 pub struct Follow {
     /// The next event to send.
@@ -62,6 +92,12 @@ pub struct Conn {
     pub subs: Subscriptions,
     /// The stream it follows, for a front end's agent.
     pub follow: Option<Follow>,
+    /// Which replies are held back.
+    pub mute: Mute,
+    /// True once it said what only nodes say to each other.
+    pub is_peer: bool,
+    /// 1 more than the place of the last command in the table.
+    pub row: usize,
     /// The journal's record that must be on disk before the output may leave; 0 for none.
     pub durable: u64,
     /// What the running command knows beyond the section.
@@ -82,6 +118,9 @@ impl Conn {
             multi: None,
             subs: Subscriptions::default(),
             follow: None,
+            mute: Mute::No,
+            is_peer: false,
+            row: 0,
             durable: 0,
             scope,
             scratch: Vec::new(),
@@ -91,6 +130,23 @@ impl Conn {
     /// The mailbox of this connection, made at the first subscription.
     pub fn mailbox(&mut self, bytes_max: usize) -> Mailbox {
         self.subs.mailbox.get_or_insert_with(|| mailbox(bytes_max)).0.clone()
+    }
+
+    /// Tells others what they may see of the connection as it is now; `out` are the bytes of replies that wait and
+    /// the room there is for them.
+    pub fn publish(&self, out: (usize, usize)) {
+        let multi = self.multi.as_ref();
+        self.info.facts.store(FactsNow {
+            db: usize::from(self.db),
+            resp: self.proto.number() as usize,
+            sub: self.subs.channels.len(),
+            psub: self.subs.patterns.len(),
+            multi: multi.map_or(0, |multi| 1 + multi.queue.len()),
+            multi_mem: multi.map_or(0, |multi| multi.bytes),
+            row: self.row,
+            out: out.0,
+            out_room: out.1,
+        });
     }
 
     /// True while only subscription commands are allowed: RESP2 cannot tell a message from an answer.

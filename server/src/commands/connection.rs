@@ -2,7 +2,10 @@
 
 pub mod client;
 pub mod kill;
+pub mod list;
+pub mod pause;
 
+use crate::commands::conn::Mute;
 use crate::commands::parse::integer;
 use crate::commands::{Command, Ctx, Outcome, Reply};
 use crate::core::node::{DATABASES, Node};
@@ -298,6 +301,9 @@ fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     ctx.conn.proto = Protocol::Resp2;
     ctx.conn.authenticated = node.settings.requirepass.is_none();
     ctx.conn.info.name.lock().clear();
+    ctx.conn.mute = Mute::No;
+    client::set_no_touch(ctx, false);
+    ctx.conn.info.no_evict.store(false, Ordering::Relaxed);
     select_db(ctx, 0);
     ctx.reply().simple("RESET");
     Ok(Reply::Done)
@@ -318,7 +324,6 @@ fn select(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 fn select_db(ctx: &mut Ctx<'_>, db: u8) {
     ctx.conn.db = db;
-    ctx.conn.info.db.store(usize::from(db), Ordering::Relaxed);
 }
 
 #[cfg(test)]

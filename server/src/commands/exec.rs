@@ -19,7 +19,10 @@ pub fn find(args: Args<'_>) -> Result<&'static Command, Refusal> {
 /// Runs one command, or queues it. On [`Stop`] nothing was changed and nothing was written.
 pub fn execute(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let row = match find(args).and_then(|row| admit(ctx, row, args).map(|()| row)) {
-        Ok(row) => row,
+        Ok(row) => {
+            ctx.conn.row = 1 + table::index(row);
+            row
+        }
         Err(refusal) => {
             if let Some(multi) = &mut ctx.conn.multi {
                 multi.broken = true;
@@ -83,6 +86,13 @@ fn tell_misses(ctx: &Ctx<'_>, row: &Command, args: Args<'_>) {
             ctx.node.happened(ctx.conn.db, key, KeyEvent::KEY_MISS);
         }
     }
+}
+
+/// True for a command that may change something for others: what CLIENT PAUSE WRITE holds.
+pub fn may_write(row: &Command) -> bool {
+    let spec = &row.spec;
+    spec.flags.contains(Flags::WRITE)
+        || matches!(spec.name, "publish" | "spublish" | "eval" | "evalsha" | "fcall" | "pfcount")
 }
 
 /// Commands that act on the transaction itself.

@@ -118,6 +118,11 @@ impl Ctx<'_> {
         })
     }
 
+    /// Tells others what they may see of this connection, the running command included.
+    pub fn publish(&self) {
+        self.conn.publish((self.out.len(), self.out.capacity()));
+    }
+
     /// An answer that comes later.
     pub fn later<F>(&mut self, future: F) -> Outcome
     where

@@ -14,6 +14,8 @@ const PARTS: &[&[Command]] = &[
     connection::COMMANDS,
     connection::client::COMMANDS,
     connection::kill::COMMANDS,
+    connection::list::COMMANDS,
+    connection::pause::COMMANDS,
     string::COMMANDS,
     string::set::COMMANDS,
     string::count::COMMANDS,

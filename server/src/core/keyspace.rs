@@ -54,6 +54,8 @@ pub struct Scope {
     pub client: ClientId,
     /// True while the stripes of all keys of the command are held (EXEC).
     pub held: bool,
+    /// True for a connection whose reads are no uses (CLIENT NO-TOUCH); outlives the command.
+    pub no_touch: bool,
     /// Keys that every possible holder said it does not have.
     pub absent: Vec<Box<[u8]>>,
     /// Records fetched but not kept.
@@ -67,7 +69,7 @@ impl Scope {
     pub fn clear(&mut self) {
         self.held = false;
         if self.origin.is_some() || !self.absent.is_empty() || !self.fetched.is_empty() {
-            *self = Scope { client: self.client, ..Scope::default() };
+            *self = Scope { client: self.client, no_touch: self.no_touch, ..Scope::default() };
         }
     }
 }
@@ -98,6 +100,7 @@ impl Node {
     ) -> Result<Option<Meta>, Stop> {
         let id = self.id(db, key);
         let now_ms = self.clock.now_coarse_ms();
+        let touch = touch && !scope.no_touch;
         for _ in 0..READ_ATTEMPTS {
             match self.cache.section().get(&id, key, now_ms, touch, out, &head) {
                 Lookup::Hit(meta) => return Ok(Some(meta)),

@@ -13,6 +13,7 @@ pub mod members;
 pub mod node;
 pub mod outbox;
 pub mod paths;
+pub mod pause;
 pub mod resolve;
 pub mod stream;
 pub mod stripes;

@@ -289,6 +289,8 @@ pub struct Node {
     pub metrics: Metrics,
     /// The connections.
     pub clients: crate::core::clients::Clients,
+    /// What CLIENT PAUSE holds.
+    pub pause: crate::core::pause::Pause,
     /// Signalled when room was made in the section.
     pub room: Notify,
     /// How it talks to its peers.

@@ -4,13 +4,14 @@
 //! connections and no thread hands one to another. A connection that cannot be accepted, for instance for want
 //! of descriptors, waits in the kernel's queue; those that are served go on.
 
+use crate::core::clients::Ends;
 use crate::core::node::Node;
 use crate::io::conn::{Bounds, Signal, serve};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
@@ -24,10 +25,6 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const HANDSHAKES_MAX: usize = 64;
 /// Pauses after a failed accept: doubling from the first to the second.
 const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
-/// How often killed connections are looked for, with few and with many connections.
-const KILL_ROUND: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
-/// Connections from which on looking through them is done less often.
-const MANY: usize = 1_000;
 /// How often every connection looks around: idle? buffers to give back?
 const ROUND: Duration = Duration::from_secs(5);
 
@@ -139,7 +136,8 @@ impl Edge {
     fn admit(self: &Arc<Self>, stream: TcpStream, addr: SocketAddr, tls: bool) {
         let node = &self.node;
         let max = node.settings.clients_max;
-        let Some(info) = node.clients.enter(addr, tls, node.clock.now_coarse_ms(), max) else {
+        let ends = Ends { addr, laddr: stream.local_addr().unwrap_or(addr), fd: stream.as_raw_fd(), tls };
+        let Some(info) = node.clients.enter(ends, node.clock.now_coarse_ms(), max) else {
             if !tls {
                 // Best effort: what the client sent is taken first, or closing would discard the words.
                 let _ = stream.try_read(&mut [0; 1024]);
@@ -152,13 +150,24 @@ impl Edge {
         let (node, bounds, signal) = (self.node.clone(), self.bounds, self.signal.subscribe());
         match self.acceptor.clone().filter(|_| tls) {
             None => {
-                tokio::spawn(serve(node, info, stream, bounds, signal));
+                let entered = Entered(node.clone(), info.id);
+                let task = tokio::spawn({
+                    let info = info.clone();
+                    async move {
+                        // Also where the task is ended before it ran.
+                        let _entered = entered;
+                        serve(node, info, stream, bounds, signal).await;
+                    }
+                });
+                info.served_by(task.abort_handle());
             }
             Some(acceptor) => {
                 let edge = self.clone();
-                tokio::spawn(async move {
-                    // Counts as a client from here on, and is taken off the list however this ends.
-                    let _entered = Entered(&edge.node, info.id);
+                let served = info.clone();
+                // Counts as a client from here on, and is taken off the list however this ends.
+                let entered = Entered(node.clone(), info.id);
+                let task = tokio::spawn(async move {
+                    let _entered = entered;
                     let handshake = async {
                         let _turn = edge.handshakes.acquire().await;
                         acceptor.accept(stream).await
@@ -172,40 +181,30 @@ impl Edge {
                         }
                     }
                 });
+                served.served_by(task.abort_handle());
             }
         }
     }
 
-    /// Tells the connections when the node stops, when one of them was killed, and when to look around. Runs until
-    /// the node stops.
+    /// Tells the connections when the node stops and when to look around. Runs until the node stops.
     pub async fn watch(self: Arc<Self>) {
         let mut stopping = self.node.stopping();
-        let mut since_round = Duration::ZERO;
         loop {
-            let many = self.node.clients.count() > MANY;
-            let step = if many { KILL_ROUND.1 } else { KILL_ROUND.0 };
-            let stop = tokio::select! {
-                _ = stopping.wait_for(|stop| *stop) => true,
-                () = tokio::time::sleep(step) => false,
-            };
-            if stop {
-                self.signal.send_modify(|signal| signal.stopping = true);
-                return;
-            }
-            since_round += step;
-            let killed = || self.node.clients.list().iter().any(|info| info.kill.load(Ordering::Acquire));
-            if since_round >= ROUND || (self.node.clients.count() > 0 && killed()) {
-                since_round = Duration::ZERO;
-                self.signal.send_modify(|signal| signal.round += 1);
+            tokio::select! {
+                _ = stopping.wait_for(|stop| *stop) => {
+                    self.signal.send_modify(|signal| signal.stopping = true);
+                    return;
+                }
+                () = tokio::time::sleep(ROUND) => self.signal.send_modify(|signal| signal.round += 1),
             }
         }
     }
 }
 
-/// A connection on the list that is not served yet.
-struct Entered<'a>(&'a Node, u64);
+/// A connection on the list; one that is served leaves it by itself, which comes to the same.
+struct Entered(Arc<Node>, u64);
 
-impl Drop for Entered<'_> {
+impl Drop for Entered {
     fn drop(&mut self) {
         self.0.clients.leave(self.1);
     }

@@ -74,12 +74,12 @@ fn script(text: &str) -> Script {
     Script { calls: text.split(';').filter(|c| !c.trim().is_empty()).map(call).collect() }
 }
 
-fn scripts(texts: &[&str]) -> Vec<Script> {
+pub(crate) fn scripts(texts: &[&str]) -> Vec<Script> {
     texts.iter().map(|t| script(t)).collect()
 }
 
 /// `template` once for every number, in place of `N`.
-fn with_numbers(templates: &[&str]) -> Vec<Script> {
+pub(crate) fn with_numbers(templates: &[&str]) -> Vec<Script> {
     let each = |t: &&str| NUMBERS.iter().map(|n| script(&t.replace('N', n))).collect::<Vec<_>>();
     templates.iter().flat_map(each).collect()
 }

@@ -3,6 +3,7 @@
 //! What is meant to differ stands in one list (`wanted.rs`) with its reason.
 
 mod cases;
+mod connections;
 mod scripts;
 mod wanted;
 
@@ -245,4 +246,9 @@ fn inline_and_malformed_requests() {
 #[test]
 fn arity_of_every_command() {
     compare("arity", &cases::arity());
+}
+
+#[test]
+fn clients_and_their_connections() {
+    compare("clients", &connections::clients());
 }

@@ -21,6 +21,17 @@ const WANTED: &[Wanted] = &[
         judge: same_fields,
     },
     Wanted { command: "client id", reason: "ids are counted per server", judge: same_shape },
+    Wanted {
+        command: "client list",
+        reason: "our own numbers; every field of Redis 7.0 in its order, behind them those of 7.2 and `tls`",
+        judge: same_client_fields,
+    },
+    Wanted { command: "client info", reason: "as client list", judge: same_client_fields },
+    Wanted {
+        command: "client help",
+        reason: "made from the table: the same form, our own sentences and subcommands",
+        judge: same_shape,
+    },
     Wanted { command: "info", reason: "our own figures, in Redis's form", judge: same_shape },
     Wanted { command: "pttl", reason: "the two servers are not asked in the same millisecond", judge: near },
     Wanted {
@@ -63,6 +74,17 @@ fn same_shape(theirs: &Answer, mine: &Answer) -> bool {
     let kinds = |a: &Answer| a.values.iter().map(kind).collect::<Vec<_>>();
     // Two errors with different texts are never wanted.
     !failed(theirs) && !failed(mine) && kinds(theirs) == kinds(mine)
+}
+
+/// Every line has Redis's fields first, in Redis's order.
+fn same_client_fields(theirs: &Answer, mine: &Answer) -> bool {
+    let fields = |a: &Answer| {
+        let text = a.values.first().map(Value::flat).unwrap_or_default();
+        let line = text.lines().next().unwrap_or_default().to_owned();
+        line.split(' ').map(|word| word.split('=').next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    let (theirs_first, mine_all) = (fields(theirs), fields(mine));
+    same_shape(theirs, mine) && mine_all.starts_with(&theirs_first)
 }
 
 fn names(answer: &Answer) -> Option<Vec<String>> {

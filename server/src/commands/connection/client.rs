@@ -1,11 +1,10 @@
-//! CLIENT: what a connection says of itself and what an operator sees.
+//! CLIENT: what a connection says of itself and how it wants to be answered.
 
+use crate::commands::conn::Mute;
 use crate::commands::introspect::container;
-use crate::commands::parse::{integer_in, truth};
+use crate::commands::parse::{integer, truth};
 use crate::commands::{Command, Ctx, Outcome, Reply};
-use crate::core::clients::ClientInfo;
 use gs_resp::{AclCategories as Acl, Arg, Args, Arity, Flags, Group, Keys, Refusal, Roles, Spec};
-use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
 /// The rows of this file.
@@ -66,59 +65,6 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         spec: Spec {
-            name: "info",
-            parent: Some("client"),
-            since: "6.2.0",
-            group: Group::Connection,
-            arity: Arity(2),
-            flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE),
-            roles: Roles::EVERY,
-            keys: Keys::None,
-            args: &[],
-            complexity: "O(1)",
-            summary: "Returns information about the current client connection.",
-            acl: Acl::SLOW.or(Acl::CONNECTION),
-            reply_doc: "one line about this connection",
-        },
-        run: info,
-    },
-    Command {
-        spec: Spec {
-            name: "list",
-            parent: Some("client"),
-            since: "2.4.0",
-            group: Group::Connection,
-            arity: Arity(-2),
-            flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
-            roles: Roles::EVERY,
-            keys: Keys::None,
-            args: &[
-                Arg::oneof(
-                    "normal_master_replica_pubsub",
-                    &[
-                        Arg::token_only("normal", "NORMAL"),
-                        Arg::token_only("master", "MASTER"),
-                        Arg::token_only("replica", "REPLICA"),
-                        Arg::token_only("pubsub", "PUBSUB"),
-                    ],
-                )
-                .token("TYPE")
-                .since("5.0.0")
-                .optional(),
-                Arg::block("id", &[Arg::integer("client-id").multiple()])
-                    .token("ID")
-                    .since("6.2.0")
-                    .optional(),
-            ],
-            complexity: "O(N) where N is the number of client connections",
-            summary: "Get the list of client connections",
-            acl: Acl::ADMIN.or(Acl::SLOW).or(Acl::DANGEROUS).or(Acl::CONNECTION),
-            reply_doc: "one line for each connection",
-        },
-        run: list,
-    },
-    Command {
-        spec: Spec {
             name: "no-evict",
             parent: Some("client"),
             since: "7.0.0",
@@ -133,7 +79,7 @@ pub const COMMANDS: &[Command] = &[
             acl: Acl::ADMIN.or(Acl::SLOW).or(Acl::DANGEROUS).or(Acl::CONNECTION),
             reply_doc: "`OK`",
         },
-        run: on_off,
+        run: no_evict,
     },
     Command {
         spec: Spec {
@@ -151,7 +97,32 @@ pub const COMMANDS: &[Command] = &[
             acl: Acl::SLOW.or(Acl::CONNECTION),
             reply_doc: "`OK`",
         },
-        run: on_off,
+        run: no_touch,
+    },
+    Command {
+        spec: Spec {
+            name: "reply",
+            parent: Some("client"),
+            since: "3.2.0",
+            group: Group::Connection,
+            arity: Arity(3),
+            flags: Flags::NOSCRIPT.or(Flags::LOADING).or(Flags::STALE),
+            roles: Roles::EVERY,
+            keys: Keys::None,
+            args: &[Arg::oneof(
+                "on_off_skip",
+                &[
+                    Arg::token_only("on", "ON"),
+                    Arg::token_only("off", "OFF"),
+                    Arg::token_only("skip", "SKIP"),
+                ],
+            )],
+            complexity: "O(1)",
+            summary: "Instruct the server whether to reply to commands",
+            acl: Acl::SLOW.or(Acl::CONNECTION),
+            reply_doc: "`OK` to ON, nothing else",
+        },
+        run: reply,
     },
     Command {
         spec: Spec {
@@ -191,6 +162,31 @@ pub const COMMANDS: &[Command] = &[
             reply_doc: "`OK`",
         },
         run: setname,
+    },
+    Command {
+        spec: Spec {
+            name: "unblock",
+            parent: Some("client"),
+            since: "5.0.0",
+            group: Group::Connection,
+            arity: Arity(-3),
+            flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
+            roles: Roles::EVERY,
+            keys: Keys::None,
+            args: &[
+                Arg::integer("client-id"),
+                Arg::oneof(
+                    "timeout_error",
+                    &[Arg::token_only("timeout", "TIMEOUT"), Arg::token_only("error", "ERROR")],
+                )
+                .optional(),
+            ],
+            complexity: "O(log N) where N is the number of client connections",
+            summary: "Unblock a client blocked in a blocking command from a different connection",
+            acl: Acl::ADMIN.or(Acl::SLOW).or(Acl::DANGEROUS).or(Acl::CONNECTION),
+            reply_doc: "0: no command blocks for want of data",
+        },
+        run: unblock,
     },
 ];
 
@@ -242,73 +238,48 @@ fn setinfo(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     ctx.ok()
 }
 
-/// NO-EVICT and NO-TOUCH: gs never evicts a client for what it holds, and reads of operators are too few to
-/// disturb the order of eviction, so both only take their word.
-fn on_off(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    truth(args.at(2), "on", "off")?;
+fn no_evict(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let on = truth(args.at(2), "on", "off")?;
+    // gs never evicts a client for what it holds: the word is kept and shown.
+    ctx.conn.info.no_evict.store(on, Ordering::Relaxed);
     ctx.ok()
 }
 
-fn info(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    let line = describe(&ctx.conn.info, ctx.node.now_ms());
-    ctx.reply().verbatim(*b"txt", line.as_bytes());
-    Ok(Reply::Done)
+fn no_touch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let on = truth(args.at(2), "on", "off")?;
+    set_no_touch(ctx, on);
+    ctx.ok()
 }
 
-/// Kinds of clients; gs has no replicas, and its peers are ordinary clients.
-pub(super) fn is_of_kind(ctx: &Ctx<'_>, info: &ClientInfo, kind: &[u8]) -> Result<bool, Refusal> {
-    let listens = info.id == ctx.conn.info.id && ctx.conn.subs.count() > 0;
-    match kind.to_ascii_lowercase().as_slice() {
-        b"normal" => Ok(!listens),
-        b"pubsub" => Ok(listens),
-        b"master" | b"replica" | b"slave" => Ok(false),
-        _ => Err(Refusal::err(format!("Unknown client type '{}'", String::from_utf8_lossy(kind)))),
+/// Whether reads of this connection leave the order of eviction as it is.
+pub(super) fn set_no_touch(ctx: &mut Ctx<'_>, on: bool) {
+    ctx.conn.scope.no_touch = on;
+    ctx.conn.info.no_touch.store(on, Ordering::Relaxed);
+}
+
+fn reply(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    if args.is(2, "on") {
+        ctx.conn.mute = Mute::No;
+        return ctx.ok();
     }
-}
-
-fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let mut clients = ctx.node.clients.list();
-    if args.len() == 4 && args.is(2, "type") {
-        let mut kept = Vec::new();
-        for info in clients {
-            if is_of_kind(ctx, &info, args.at(3))? {
-                kept.push(info);
-            }
-        }
-        clients = kept;
-    } else if args.len() > 3 && args.is(2, "id") {
-        let mut ids = Vec::new();
-        for word in args.skip(3) {
-            ids.push(integer_in(word, i64::MIN..=i64::MAX, "Invalid client ID")?);
-        }
-        clients.retain(|info| ids.contains(&(info.id as i64)));
-    } else if args.len() != 2 {
+    if args.is(2, "off") {
+        ctx.conn.mute = Mute::All;
+    } else if !args.is(2, "skip") {
         return Err(Refusal::syntax().into());
+    } else if ctx.conn.mute != Mute::All {
+        ctx.conn.mute = Mute::Next;
     }
-    let now_ms = ctx.node.now_ms();
-    let text: String = clients.iter().map(|info| describe(info, now_ms)).collect();
-    ctx.reply().verbatim(*b"txt", text.as_bytes());
     Ok(Reply::Done)
 }
 
-/// One line about a connection, in Redis's words where it has the same.
-fn describe(info: &ClientInfo, now_ms: u64) -> String {
-    let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
-    let library = info.library.lock().clone();
-    let mut line = String::with_capacity(160);
-    // Writing to a String cannot fail.
-    let _ = writeln!(
-        line,
-        "id={} addr={} name={} age={} idle={} flags=N db={} tls={} user=default lib-name={} lib-ver={}",
-        info.id,
-        info.addr,
-        info.name.lock(),
-        seconds(info.since_ms),
-        seconds(info.active_ms.load(Ordering::Relaxed)),
-        info.db.load(Ordering::Relaxed),
-        u8::from(info.tls),
-        library.0,
-        library.1,
-    );
-    line
+/// No command of gs blocks for want of data, so there is never anybody to unblock.
+fn unblock(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    if args.len() > 4 {
+        return Err(Refusal::subcommand_syntax(b"client", args.at(1)).into());
+    }
+    if args.len() == 4 && !args.is(3, "timeout") && !args.is(3, "error") {
+        return Err(Refusal::err("CLIENT UNBLOCK reason should be TIMEOUT or ERROR").into());
+    }
+    integer(args.at(2))?;
+    ctx.int(0)
 }

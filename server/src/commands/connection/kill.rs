@@ -1,10 +1,10 @@
 //! CLIENT KILL: an operator ends connections.
 
-use crate::commands::connection::client::is_of_kind;
+use crate::commands::connection::list::is_of_kind;
 use crate::commands::parse::{integer_in, truth};
 use crate::commands::{Command, Ctx, Outcome, Reply};
 use gs_resp::{AclCategories as Acl, Arg, Args, Arity, Flags, Group, Keys, Refusal, Roles, Spec};
-use std::sync::atomic::Ordering;
+use std::net::SocketAddr;
 
 /// The rows of this file.
 pub const COMMANDS: &[Command] = &[Command {
@@ -61,7 +61,7 @@ struct Filter<'a> {
     id: Option<u64>,
     addr: Option<&'a [u8]>,
     kind: Option<&'a [u8]>,
-    other_user: bool,
+    laddr: Option<&'a [u8]>,
     own_too: bool,
 }
 
@@ -83,8 +83,7 @@ impl<'a> Filter<'a> {
                     return Err(Refusal::err(text));
                 }
                 b"skipme" => filter.own_too = !truth(value, "yes", "no")?,
-                // A listener's own address is not kept per client: nobody matches.
-                b"laddr" => filter.other_user = true,
+                b"laddr" => filter.laddr = Some(value),
                 _ => return Err(Refusal::syntax()),
             }
             i += 2;
@@ -99,19 +98,23 @@ fn kill(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         true => Filter { addr: args.get(2), own_too: true, ..Filter::default() },
         false => Filter::parse(args)?,
     };
+    ctx.publish();
     let (mut killed, mut own) = (0, false);
     for info in ctx.node.clients.list() {
-        let mut wanted = !filter.other_user && filter.id.is_none_or(|id| id == info.id);
-        wanted &= filter.addr.is_none_or(|addr| addr == info.addr.to_string().as_bytes());
+        let is = |wanted: Option<&[u8]>, addr: SocketAddr| {
+            wanted.is_none_or(|wanted| wanted == addr.to_string().as_bytes())
+        };
+        let mut wanted = filter.id.is_none_or(|id| id == info.id);
+        wanted &= is(filter.addr, info.addr) && is(filter.laddr, info.laddr);
         if let Some(kind) = filter.kind {
-            wanted &= is_of_kind(ctx, &info, kind)?;
+            wanted &= is_of_kind(&info, kind)?;
         }
         let is_own = info.id == ctx.conn.info.id;
         if wanted && (!is_own || filter.own_too) {
             killed += 1;
             own |= is_own;
             if !is_own {
-                info.kill.store(true, Ordering::Release);
+                info.end();
             }
         }
     }

@@ -82,7 +82,7 @@ fn clients(node: &Node, lines: &mut Lines) {
     lines.line("connected_clients", node.clients.count());
     lines.line("cluster_connections", 0);
     lines.line("maxclients", node.settings.clients_max);
-    lines.line("blocked_clients", 0);
+    lines.line("blocked_clients", node.clients.paused());
     lines.line("tracking_clients", 0);
 }
 

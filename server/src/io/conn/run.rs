@@ -1,10 +1,11 @@
 //! Running what a connection has read, and writing what it has to say.
 
 use super::{CHUNK_BYTES, Flow, Serving, Session};
-use crate::commands::{Ctx, Reply, Stop, execute};
+use crate::commands::{Ctx, Reply, Stop, exec, execute};
+use crate::core::pause;
 use crate::core::resolve::{Waited, clear_the_way};
 use crate::io::pipe::{Stream, Turn};
-use gs_resp::{Args, Code, Limits, Parsed, Refusal, Writer, is_cross_protocol};
+use gs_resp::{Args, Code, Flags, Limits, Parsed, Refusal, Writer, is_cross_protocol};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering;
@@ -32,6 +33,7 @@ impl<S: Stream> Serving<S> {
     pub(super) async fn commands(&mut self) -> std::io::Result<Flow> {
         let mut at = 0;
         let mut flow = Flow::On;
+        self.session.conn.info.input.store(self.pipe.input.len(), Ordering::Relaxed);
         self.unfinished = false;
         while at < self.pipe.input.len() {
             let limits =
@@ -72,7 +74,9 @@ impl<S: Stream> Serving<S> {
             self.pipe.consume(at);
             let (node, conn) = (&self.session.node, &self.session.conn);
             conn.info.active_ms.store(node.clock.now_coarse_ms(), Ordering::Relaxed);
-            conn.info.db.store(usize::from(conn.db), Ordering::Relaxed);
+            conn.publish((self.pipe.pending(), self.pipe.out.capacity()));
+            conn.info.input.store(self.pipe.input.len(), Ordering::Relaxed);
+            conn.info.input_room.store(self.pipe.input.capacity() - self.pipe.input.len(), Ordering::Relaxed);
         }
         Ok(flow)
     }
@@ -89,9 +93,37 @@ impl<S: Stream> Serving<S> {
             tracing::warn!(%addr, "closed: this is HTTP, a page may be trying to reach the cache");
             return Ok(Flow::Drop);
         }
+        if self.session.node.pause.is_on() && !self.pass(args).await? {
+            return Ok(Flow::Drop);
+        }
         let flow = self.attempts(args).await;
-        self.session.conn.scope.clear();
+        let conn = &mut self.session.conn;
+        conn.scope.clear();
+        conn.mute = conn.mute.next();
         flow
+    }
+
+    /// Waits while CLIENT PAUSE holds the command. False when the connection has to end.
+    #[cold]
+    async fn pass(&mut self, args: Args<'_>) -> std::io::Result<bool> {
+        let Session { node, conn } = &mut self.session;
+        // What is refused anyway is refused at once.
+        let Some(row) = exec::find(args).ok().filter(|row| row.spec.arity.accepts(args.len())) else {
+            return Ok(true);
+        };
+        conn.is_peer |= row.spec.flags.contains(Flags::PEER);
+        if conn.is_peer || conn.follow.is_some() {
+            return Ok(true);
+        }
+        let queued = || conn.multi.iter().flat_map(|multi| &multi.queue);
+        let writes = exec::may_write(row)
+            || (row.spec.name == "exec"
+                && queued().any(|owned| exec::find(owned.as_args()).is_ok_and(exec::may_write)));
+        let (node, info) = (node.clone(), conn.info.clone());
+        info.paused.store(true, Ordering::Relaxed);
+        let passed = self.wait(Box::pin(pause::wait(&node, writes))).await;
+        info.paused.store(false, Ordering::Relaxed);
+        Ok(passed?.is_some())
     }
 
     /// An EXEC that waited and was refused after all is over: what comes next is not queued.
@@ -106,14 +138,18 @@ impl<S: Stream> Serving<S> {
         let mut fetches = 0;
         while fetches < ATTEMPTS_MAX {
             let Session { node, conn } = &mut self.session;
+            let mark = self.pipe.out.len();
             let outcome = execute(&mut Ctx { node, conn, out: &mut self.pipe.out }, args);
+            if conn.mute.holds_back() {
+                self.pipe.out.truncate(mark);
+            }
             let refusal = match outcome {
                 Ok(Reply::Done) => return Ok(Flow::On),
                 Ok(Reply::Close) => return Ok(Flow::Close),
                 Ok(Reply::Wait(waiting)) => match self.wait(waiting).await? {
                     None => return Ok(Flow::Drop),
                     Some(Ok(answer)) => {
-                        answer(&mut self.writer());
+                        self.say(answer);
                         return Ok(Flow::On);
                     }
                     Some(Err(refusal)) => refusal,
@@ -136,13 +172,20 @@ impl<S: Stream> Serving<S> {
                 }
             };
             self.end_transaction(args);
-            self.writer().error(&refusal);
+            self.say(|w| w.error(&refusal));
             return Ok(Flow::On);
         }
         self.end_transaction(args);
         let text = "the keys of this command move as fast as they are brought here; send it again";
-        self.writer().error(&Refusal::new(Code::TryAgain, text));
+        self.say(|w| w.error(&Refusal::new(Code::TryAgain, text)));
         Ok(Flow::On)
+    }
+
+    /// Writes a reply, unless the client wants none.
+    fn say(&mut self, write: impl FnOnce(&mut Writer<'_>)) {
+        if !self.session.conn.mute.holds_back() {
+            write(&mut self.writer());
+        }
     }
 
     /// Waits for something that is not ours, sending meanwhile what is ready. None when the connection has to end.
@@ -215,6 +258,7 @@ impl<S: Stream> Serving<S> {
             }
         }
         self.session.node.metrics.bytes_out.add(self.pipe.take_written());
+        self.session.conn.info.facts.out.store(self.pipe.pending(), Ordering::Relaxed);
         Ok(true)
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::assemble::test_relay;
+use crate::core::clients::Ends;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::task::JoinHandle;
 
@@ -26,7 +27,8 @@ impl World {
     fn connect(&self, pipe_bytes: usize) -> Client {
         let (here, stream) = tokio::io::duplex(pipe_bytes);
         let addr = ([127, 0, 0, 1], 1).into();
-        let info = self.node.clients.enter(addr, false, self.node.now_ms(), 100).unwrap();
+        let ends = Ends { addr, laddr: addr, fd: -1, tls: false };
+        let info = self.node.clients.enter(ends, self.node.now_ms(), 100).unwrap();
         // Enough for a client that is slow, not for one that never reads.
         let bounds = Bounds { patience: Duration::from_millis(300), ..Bounds::of(&self.node, 0) };
         let serving = serve(self.node.clone(), info.clone(), here, bounds, self.signal.subscribe());
