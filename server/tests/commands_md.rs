@@ -12,7 +12,11 @@ const GROUPS: &[(Group, &str, &str)] = &[
     (Group::String, "Strings", "As in Redis 7."),
     (Group::Generic, "Keys", "As in Redis 7; on a relay they speak for the whole family."),
     (Group::Connection, "The connection", "As in Redis 7."),
-    (Group::Transactions, "Transactions", "As in Redis 7, without WATCH."),
+    (
+        Group::Transactions,
+        "Transactions",
+        "As in Redis 7. That a key moves between tiers is no change to WATCH.",
+    ),
     (
         Group::Scripting,
         "Scripts",

@@ -1,6 +1,7 @@
 //! What a node remembers of one connection.
 
 use crate::core::bus::{Inbox, Mailbox, mailbox};
+use crate::core::change::watch::Watching;
 use crate::core::clients::{ClientInfo, FactsNow};
 use crate::core::keyspace::Scope;
 use crate::core::node::{Agent, Node};
@@ -88,6 +89,8 @@ pub struct Conn {
     pub authenticated: bool,
     /// The transaction being queued.
     pub multi: Option<Multi>,
+    /// The keys that it must find unchanged.
+    pub watching: Watching,
     /// What it listens to.
     pub subs: Subscriptions,
     /// The stream it follows, for a front end's agent.
@@ -116,6 +119,7 @@ impl Conn {
             db: 0,
             authenticated: node.settings.requirepass.is_none(),
             multi: None,
+            watching: Watching::default(),
             subs: Subscriptions::default(),
             follow: None,
             mute: Mute::No,
@@ -154,8 +158,15 @@ impl Conn {
         self.proto == Protocol::Resp2 && self.subs.count() > 0
     }
 
+    /// Forgets the transaction and what it watches: run, discarded or refused.
+    pub fn end_transaction(&mut self, node: &Node) {
+        self.multi = None;
+        self.watching.clear(node, self.info.id);
+    }
+
     /// Ends all that others hold of this connection.
     pub fn end(&mut self, node: &Node) {
+        self.watching.clear(node, self.info.id);
         self.unsubscribe_all(node);
         if let (Some(follow), Some(relay)) = (self.follow.take(), node.relay()) {
             follow.agent.connected.store(false, Ordering::Release);

@@ -296,7 +296,7 @@ fn quit(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 
 fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     let node = ctx.node;
-    ctx.conn.multi = None;
+    ctx.conn.end_transaction(node);
     ctx.conn.unsubscribe_all(node);
     ctx.conn.proto = Protocol::Resp2;
     ctx.conn.authenticated = node.settings.requirepass.is_none();

@@ -30,7 +30,7 @@ pub fn execute(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             ctx.node.metrics.refused_commands.add(1);
             if args.is(0, "exec") {
                 // A refused EXEC ends the transaction, or the connection would go on queueing.
-                ctx.conn.multi = None;
+                ctx.conn.end_transaction(ctx.node);
                 let code = Some(refusal.code).filter(|code| *code != Code::Err);
                 let code = code.map_or(String::new(), |code| format!("{} ", code.prefix()));
                 let text = format!("Transaction discarded because of: {code}{}", refusal.text);
@@ -97,7 +97,7 @@ pub fn may_write(row: &Command) -> bool {
 
 /// Commands that act on the transaction itself.
 fn is_control(row: &Command) -> bool {
-    matches!(row.spec.name, "multi" | "exec" | "discard" | "watch" | "unwatch" | "reset" | "quit")
+    matches!(row.spec.name, "multi" | "exec" | "discard" | "watch" | "reset" | "quit")
 }
 
 fn admit(ctx: &Ctx<'_>, row: &Command, args: Args<'_>) -> Result<(), Refusal> {

@@ -297,7 +297,7 @@ fn flush(ctx: &mut Ctx<'_>, args: Args<'_>, db: Option<u8>) -> Outcome {
         Some(_) => return Err(Refusal::syntax().into()),
         None => {}
     }
-    let journaled = ctx.node.flush(db)?;
+    let journaled = ctx.node.flush(&ctx.conn.scope, db)?;
     ctx.conn.scope.fetched.clear();
     ctx.durable_after(journaled);
     ctx.ok()

@@ -25,6 +25,7 @@ const PARTS: &[&[Command]] = &[
     expire::read::COMMANDS,
     scan::COMMANDS,
     transaction::COMMANDS,
+    transaction::watch::COMMANDS,
     pubsub::COMMANDS,
     script::COMMANDS,
     script::function::COMMANDS,

@@ -1,7 +1,10 @@
 //! MULTI, EXEC and DISCARD.
 //!
-//! EXEC brings up every key of the queue first, takes the stripes of all of them, looks again, and then runs
-//! the queue without yielding: nobody sees or makes a change in between, and no key moves.
+//! EXEC brings up every key of the queue first, takes the stripes of all of them and of the watched keys (of
+//! everything, where it flushes), looks again, and then runs the queue without yielding: nobody sees or makes a
+//! change in between, and no key moves.
+
+pub mod watch;
 
 use crate::commands::conn::Multi;
 use crate::commands::{Command, Ctx, Outcome, Reply, Stop, exec as run_one};
@@ -79,9 +82,10 @@ fn multi(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 }
 
 fn discard(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    if ctx.conn.multi.take().is_none() {
+    if ctx.conn.multi.is_none() {
         return Err(Refusal::discard_without_multi().into());
     }
+    ctx.conn.end_transaction(ctx.node);
     ctx.ok()
 }
 
@@ -90,13 +94,16 @@ fn exec(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
         return Err(Refusal::exec_without_multi().into());
     };
     if multi.broken {
+        ctx.conn.end_transaction(ctx.node);
         return Err(Refusal::exec_abort().into());
     }
     let outcome = run_all(ctx, &multi);
     ctx.conn.scope.held = false;
     if matches!(outcome, Err(Stop::Below(_) | Stop::Full)) {
-        // Nothing ran: EXEC will be sent through again once what it needs is there.
+        // Nothing ran: EXEC will be sent through again once what it needs is there, if nothing changed by then.
         ctx.conn.multi = Some(multi);
+    } else {
+        ctx.conn.end_transaction(ctx.node);
     }
     outcome
 }
@@ -125,7 +132,7 @@ impl<'a> Step<'a> {
         self.row.spec.flags.contains(Flags::DENYOOM) || shortens.contains(&self.row.spec.name)
     }
 
-    /// A flush takes every stripe itself.
+    /// A flush changes everything.
     fn flushes(&self) -> bool {
         matches!(self.row.spec.name, "flushall" | "flushdb")
     }
@@ -149,10 +156,16 @@ fn steps(queue: &[OwnedArgs], mut db: u8) -> Result<Vec<Step<'_>>, Refusal> {
 fn run_all(ctx: &mut Ctx<'_>, multi: &Multi) -> Outcome {
     let node = ctx.node;
     let steps = steps(&multi.queue, ctx.conn.db)?;
-    let ids: Vec<KeyId> =
-        steps.iter().flat_map(|step| step.keys().map(|key| node.id(step.db, key))).collect();
-    require(ctx, &steps)?;
-    let mut order = hold(ctx, &ids);
+    let dirty = |ctx: &Ctx<'_>| ctx.conn.watching.is_dirty(node.now_ms());
+    // What is brought up for nothing would only push something else down.
+    if !dirty(ctx) {
+        require(ctx, &steps)?;
+    }
+    let order = hold(ctx, &steps);
+    if dirty(ctx) {
+        ctx.reply().null_array();
+        return Ok(Reply::Done);
+    }
     // Between the look and the locks a key may have moved down again.
     require(ctx, &steps)?;
     if !has_room(ctx, &steps) {
@@ -163,14 +176,7 @@ fn run_all(ctx: &mut Ctx<'_>, multi: &Multi) -> Outcome {
     ctx.reply().array(steps.len());
     let (mut changed, mut close) = (false, false);
     for step in &steps {
-        if step.flushes() {
-            ctx.conn.scope.held = false;
-            drop(std::mem::take(&mut order));
-        }
         let outcome = run_one::run(ctx, step.row, step.args);
-        if step.flushes() {
-            order = hold(ctx, &ids);
-        }
         match outcome {
             Ok(Reply::Done) => {}
             Ok(Reply::Close) => close = true,
@@ -228,9 +234,15 @@ fn has_room(ctx: &Ctx<'_>, steps: &[Step<'_>]) -> bool {
     section.free_blocks() >= needed + SPARE_BLOCKS
 }
 
-fn hold<'n>(ctx: &mut Ctx<'n>, ids: &[KeyId]) -> Vec<MutexGuard<'n, ()>> {
+fn hold<'n>(ctx: &mut Ctx<'n>, steps: &[Step<'_>]) -> Vec<MutexGuard<'n, ()>> {
     let node = ctx.node;
-    let order = node.stripes.lock_many(ids);
+    let order = if steps.iter().any(Step::flushes) {
+        node.stripes.lock_all()
+    } else {
+        let queued = steps.iter().flat_map(|step| step.keys().map(|key| node.id(step.db, key)));
+        let ids: Vec<KeyId> = queued.chain(ctx.conn.watching.ids()).collect();
+        node.stripes.lock_many(&ids)
+    };
     ctx.conn.scope.held = true;
     order
 }

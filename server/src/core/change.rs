@@ -8,6 +8,7 @@
 //! looks, or it sees the count. What changes keys without their stripe (the sweep, an eviction) fences itself.
 
 pub mod event;
+pub mod watch;
 
 pub use event::{Classes, KeyEvent};
 
@@ -36,6 +37,8 @@ pub struct Change<'a> {
 pub struct Changes {
     /// Reasons to look further at all.
     armed: Armed,
+    /// Watched keys.
+    pub watches: watch::Watches,
     /// The classes of `notify-keyspace-events`.
     classes: AtomicU32,
 }
@@ -129,8 +132,16 @@ impl Node {
         }
     }
 
+    /// Everything of a database, or of all, may be gone: a flush, or a relief that was given up.
+    pub fn emptied(&self, db: Option<u8>) {
+        if self.changes.armed_after() {
+            self.changes.watches.emptied(db);
+        }
+    }
+
     #[cold]
     fn tell(&self, change: &Change<'_>) {
+        self.changes.watches.touched(change.id);
         self.publish_event(change.db, change.key, change.event);
     }
 

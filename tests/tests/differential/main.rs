@@ -5,6 +5,7 @@
 mod cases;
 mod connections;
 mod scripts;
+mod several;
 mod wanted;
 
 use gs_tests::node::{Node, Spec};

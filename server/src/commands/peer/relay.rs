@@ -226,6 +226,10 @@ fn leave(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
     }
     relay.members_changed();
+    if held > 0 {
+        // Which ones is not known by name.
+        ctx.node.emptied(None);
+    }
     ctx.int(held as i64)
 }
 

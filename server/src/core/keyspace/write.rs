@@ -249,9 +249,10 @@ impl Node {
     }
 
     /// Flushes one database or all, here and below.
-    pub fn flush(&self, db: Option<u8>) -> Result<u64, Stop> {
+    pub fn flush(&self, scope: &Scope, db: Option<u8>) -> Result<u64, Stop> {
         let relay = self.owner()?;
-        let all = self.stripes.lock_all();
+        // EXEC with a flush in it holds all of them already.
+        let all = (!scope.held).then(|| self.stripes.lock_all());
         let version = relay.versions.next(self.clock.unix_ms());
         for n in 0..16 {
             if db.is_none_or(|db| db == n) {
@@ -262,6 +263,7 @@ impl Node {
         relay.directory.flush(db);
         let number = relay.journal.append(&Record::Flush { db: db.unwrap_or(16), version });
         relay.stream.append(&Event::Flush { db, version });
+        self.emptied(db);
         drop(all);
         relay.flushes.fetch_add(1, Ordering::AcqRel);
         relay.outbox.wake();

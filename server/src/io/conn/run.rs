@@ -129,7 +129,10 @@ impl<S: Stream> Serving<S> {
     /// An EXEC that waited and was refused after all is over: what comes next is not queued.
     fn end_transaction(&mut self, args: Args<'_>) {
         if args.is(0, "exec") {
-            self.session.conn.multi = None;
+            let Session { node, conn } = &mut self.session;
+            if conn.multi.is_some() {
+                conn.end_transaction(node);
+            }
         }
     }
 
