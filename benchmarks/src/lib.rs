@@ -1,1 +1,3 @@
 //! Measurements of gs beside its peers.
+
+pub mod room;
