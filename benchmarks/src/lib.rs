@@ -1,3 +1,4 @@
 //! Measurements of gs beside its peers.
 
+pub mod overhead;
 pub mod room;
