@@ -80,17 +80,25 @@ fn fills(text: &mut String, capacity: u64) -> anyhow::Result<()> {
             let default = level(mode, BLOCK_BYTES_DEFAULT, capacity, &[sizes])?;
             writeln!(
                 text,
-                "| {} | {} | {advised} | {:.1} % | {} | {:.4} % of writes | {:.1} % |",
+                "| {} | {} | {advised} | {:.1} % | {} | {} | {:.1} % |",
                 word(mode),
                 sizes.name(),
                 100.0 * best.live,
                 best.refused,
-                100.0 * best.bucket_full as f64 / best.writes as f64,
+                full_buckets(mode, &best),
                 100.0 * default.live
             )?;
         }
     }
     Ok(())
+}
+
+/// A cache takes the coldest record's slot and does not count it.
+fn full_buckets(mode: Mode, level: &Level) -> String {
+    match mode {
+        Mode::Cache => "-".to_owned(),
+        Mode::Owner => format!("{:.4} % of writes", 100.0 * level.bucket_full as f64 / level.writes as f64),
+    }
 }
 
 fn shifts(text: &mut String, capacity: u64) -> anyhow::Result<()> {
