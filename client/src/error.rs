@@ -24,6 +24,9 @@ pub enum SessionError {
     /// The key holds only a hash of a value; see `check_hash`.
     #[error("the key holds only a hash of its value: verify with check_hash")]
     Hashed,
+    /// The key holds another kind of value than the operation is for: a hash, a set, or no sealed value.
+    #[error("another kind of value: {0}")]
+    WrongType(String),
     /// The relay refused the command; its words say why.
     #[error("the relay refuses: {0}")]
     Refused(String),
@@ -64,7 +67,7 @@ pub(crate) fn refusal(reply: Reply) -> Result<Reply, SessionError> {
     // Codes by their first word, as the protocol has them; the texts are for people.
     Err(match text.split(' ').next().unwrap_or_default() {
         "GONE" => SessionError::Gone(text),
-        "WRONGTYPE" => SessionError::Hashed,
+        "WRONGTYPE" => SessionError::WrongType(text),
         "UNAVAILABLE" | "LOADING" | "TRYAGAIN" | "BUSY" | "MASTERDOWN" => {
             SessionError::Unavailable { reason: text, maybe_done: false }
         }

@@ -6,10 +6,7 @@
 use rand::RngCore;
 use sha2::{Digest, Sha256};
 
-/// The record kind of an ordinary string value.
-pub const KIND_STRING: u8 = 0;
-/// The record kind of a sealed value: no command gives its bytes away.
-pub const KIND_HASHED: u8 = 1;
+pub use crate::kinds::{KIND_HASHED, KIND_STRING};
 
 /// Bytes of salt in a sealed value.
 pub const SALT_BYTES: usize = 16;

@@ -13,6 +13,7 @@
 //! | [`clock`] | time as an argument |
 //! | [`tls`] | configurations for links and listeners |
 //! | [`hashed`] | values of which only a hash is kept |
+//! | [`kinds`] | what a record can hold |
 //! | [`error`] | what can go wrong for a caller |
 #![forbid(unsafe_code)]
 
@@ -22,6 +23,7 @@ pub mod cache;
 pub mod clock;
 pub mod error;
 pub mod hashed;
+pub mod kinds;
 pub mod link;
 pub mod sessions;
 pub mod tls;

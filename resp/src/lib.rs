@@ -13,13 +13,14 @@
 //! | [`spec`] | what a row of the command table says |
 //! | [`guard`], [`decode`] | where does a peer's reply end, and what does it say |
 //! | [`encode`] | how a request to a peer looks |
-//! | [`glob`], [`num`], [`slot`] | Redis's patterns, numbers and key slots |
+//! | [`glob`], [`num`], [`extended`], [`slot`] | Redis's patterns, numbers and key slots |
 #![forbid(unsafe_code)]
 
 pub mod args;
 pub mod codes;
 pub mod decode;
 pub mod encode;
+pub mod extended;
 pub mod glob;
 mod grammar;
 pub mod guard;
@@ -37,6 +38,7 @@ pub use args::{Args, ArgsIter, OwnedArgs};
 pub use codes::{Code, Fault, Retry};
 pub use decode::{DecodeError, Reply, decode_reply};
 pub use encode::{encode_arg, encode_arg_i64, encode_arg_u64, encode_command, encode_command_head};
+pub use extended::Extended;
 pub use glob::{glob_match, glob_match_nocase};
 pub use guard::{GuardError, GuardLimits, ReplyGuard};
 pub use limits::Limits;

@@ -32,8 +32,14 @@ pub fn parse_u64(text: &[u8]) -> Option<u64> {
 }
 
 /// Reads a floating point number as Redis's `getDoubleFromObject`: the whole text, no spaces, no NaN, and
-/// neither overflow to infinity nor underflow to zero unless written so. Hexadecimal floats are not read.
+/// neither overflow to infinity nor underflow to zero unless written so.
 pub fn parse_f64(text: &[u8]) -> Option<f64> {
+    if let Some((negative, digits)) = hexadecimal(text) {
+        let n = crate::extended::hexadecimal_f64(digits)?;
+        let lost = n == 0.0
+            && digits.iter().take_while(|b| !matches!(b, b'p' | b'P')).any(|b| !matches!(b, b'0' | b'.'));
+        return (n.is_finite() && !lost).then_some(if negative { -n } else { n });
+    }
     let text = std::str::from_utf8(text).ok()?;
     let n: f64 = text.parse().ok()?;
     let named = text.bytes().any(|byte| matches!(byte, b'n' | b'N'));
@@ -45,6 +51,15 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
         return None;
     }
     Some(n)
+}
+
+/// The sign and the digits of a number that begins as hexadecimal ones do.
+fn hexadecimal(text: &[u8]) -> Option<(bool, &[u8])> {
+    match text {
+        [b'-', b'0', b'x' | b'X', rest @ ..] => Some((true, rest)),
+        [b'+', b'0', b'x' | b'X', rest @ ..] | [b'0', b'x' | b'X', rest @ ..] => Some((false, rest)),
+        _ => None,
+    }
 }
 
 /// Appends `n` in decimal.
@@ -154,11 +169,16 @@ mod tests {
 
     #[test]
     fn floats_that_would_not_survive_are_refused() {
-        for bad in ["", " 1", "1 ", "nan", "1e400", "1e-400", "1..0", "abc"] {
+        for bad in
+            ["", " 1", "1 ", "nan", "1e400", "1e-400", "1..0", "abc", "0x", "0xg", "0x1p5000", "0x1p-5000"]
+        {
             assert_eq!(parse_f64(bad.as_bytes()), None, "{bad:?}");
         }
         assert_eq!(parse_f64(b"5.0e3"), Some(5000.0));
         assert_eq!(parse_f64(b"0e5"), Some(0.0));
+        assert_eq!(parse_f64(b"0x10"), Some(16.0));
+        assert_eq!(parse_f64(b"-0x1.8P-1"), Some(-0.75));
+        assert_eq!(parse_f64(b"0x20000000000001000000000000000000001"), Some(2f64.powi(137) + 2f64.powi(85)));
         assert_eq!(parse_f64(b"-inf"), Some(f64::NEG_INFINITY));
         assert_eq!(parse_f64(b"+Infinity"), Some(f64::INFINITY));
     }

@@ -10,6 +10,14 @@ use std::path::PathBuf;
 const GROUPS: &[(Group, &str, &str)] = &[
     (Group::Gs, "Sessions, tiers and shards", "What only gs has."),
     (Group::String, "Strings", "As in Redis 7."),
+    (
+        Group::Hash,
+        "Hashes",
+        "As in Redis 7. A hash is kept in one record of at most `section.value_bytes_max` bytes and is read and \
+         written whole; its fields have no deadlines of their own.",
+    ),
+    (Group::Set, "Sets", "As in Redis 7. A set is kept in one record, as a hash is."),
+    (Group::SortedSet, "Sorted sets", "As in Redis 7. A sorted set is kept in one record, as a hash is."),
     (Group::Generic, "Keys", "As in Redis 7; on a relay they speak for the whole family."),
     (Group::Connection, "The connection", "As in Redis 7."),
     (

@@ -10,6 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::Shard;
 use crate::cache::{Cache, NewRecord};
+use crate::kinds::is_whole_value;
 use crate::link::{LinkConfig, LinkError, Wire};
 use crate::sessions::shard::DB;
 use crate::sessions::{as_version, deadline};
@@ -199,6 +200,13 @@ impl<'a> Follower<'a> {
     fn apply(&self, connection: &Connection, event: &Event) -> Applied {
         let section = self.cache.section();
         match event {
+            // Nobody here reads collections: whoever asks for one is told by the relay what it is.
+            Event::Put { db, key, version, kind, .. } if *db == i64::from(DB) && !is_whole_value(*kind) => {
+                if !self.is_agent() {
+                    return Applied::Superseded;
+                }
+                section.invalidate(&section.key_id(DB, key), key, Some(*version));
+            }
             Event::Put { db, key, version, pttl, kind, age_ms, value } if *db == i64::from(DB) => {
                 let id = section.key_id(DB, key);
                 // The ticket before the look at the epoch: if this process is stopped in between and another becomes

@@ -9,6 +9,7 @@ use crate::cache::{
     Cache, Fill, KIND_MAX, KeyId, Leased, Lookup, Meta, NewRecord, NotCached, OpenError, Recency,
 };
 use crate::clock::Clock;
+use crate::kinds::is_whole_value;
 use crate::link::{self, Link, LinkConfig};
 
 /// The kind of a *marker*: a record without a value that says "whatever is at most this version is out of date".
@@ -116,9 +117,12 @@ impl Shard {
 
     /// Looks on this machine only.
     pub(crate) fn look(&self, cache: &Cache, id: &KeyId, key: &[u8], out: &mut Vec<u8>) -> Local {
-        let section = cache.section();
+        let (section, mark) = (cache.section(), out.len());
         match section.get_leased(id, key, || cache.now_coarse_ms(), true, out, |_, _| {}) {
-            Leased::Hit(meta) if meta.kind == KIND_MARKER => Local::Miss(section.ticket(id)),
+            Leased::Hit(meta) if !is_whole_value(meta.kind) => {
+                out.truncate(mark);
+                Local::Miss(section.ticket(id))
+            }
             Leased::Hit(meta) => Local::Hit(meta),
             Leased::Miss { ticket } => Local::Miss(ticket),
             Leased::Contended | Leased::NoLease => Local::Blind,
@@ -139,7 +143,7 @@ impl Shard {
         let start = out.len();
         let id = section.key_id(DB, key);
         match section.get(&id, key, cache.now_ms(), true, out, |_, _| {}) {
-            Lookup::Hit(meta) if meta.kind != KIND_MARKER && in_time() => {
+            Lookup::Hit(meta) if is_whole_value(meta.kind) && in_time() => {
                 self.counters.stale.fetch_add(1, Ordering::Relaxed);
                 Some(meta)
             }

@@ -1,6 +1,7 @@
 //! Keys whatever they hold: DEL, EXISTS, TYPE, the size of a database and its end.
 
 pub mod object;
+pub mod rename;
 
 use crate::commands::parse::truth;
 use crate::commands::{Answer, Command, Ctx, Outcome, Reply, Stop};
@@ -8,7 +9,7 @@ use crate::core::change::KeyEvent;
 use crate::core::iterate;
 use crate::core::keyspace::{Destroy, Write};
 use foldhash::fast::RandomState;
-use gs_client::hashed::KIND_STRING;
+use gs_client::kinds::{KIND_STRING, type_word};
 use gs_resp::{AclCategories as Acl, Arg, Args, Arity, Flags, Group, Keys, Refusal, Roles, Spec, Writer};
 use std::hash::BuildHasher;
 
@@ -200,9 +201,21 @@ pub(super) fn write(
     deadline_ms: u64,
     event: KeyEvent,
 ) -> Result<(), Stop> {
+    write_kind(ctx, key, value, KIND_STRING, deadline_ms, event)
+}
+
+/// As [`write`], for a record of any kind.
+pub(super) fn write_kind(
+    ctx: &mut Ctx<'_>,
+    key: &[u8],
+    value: &[u8],
+    kind: u8,
+    deadline_ms: u64,
+    event: KeyEvent,
+) -> Result<(), Stop> {
     let (db, by) = (ctx.conn.db, ctx.conn.info.id);
-    ctx.node.write(&Write { db, key, value, kind: KIND_STRING, deadline_ms, event, by })?;
-    forget(ctx, key);
+    ctx.node.write(&Write { db, key, value, kind, deadline_ms, event, by })?;
+    forget(ctx, db, key);
     Ok(())
 }
 
@@ -215,7 +228,7 @@ pub(super) fn destroy(ctx: &mut Ctx<'_>, key: &[u8], reason: &str) -> Result<boo
 pub(super) fn destroy_as(ctx: &mut Ctx<'_>, key: &[u8], reason: &str, event: KeyEvent) -> Result<bool, Stop> {
     let (db, by) = (ctx.conn.db, ctx.conn.info.id);
     let destroyed = ctx.node.destroy(&Destroy { db, key, reason, sync: false, event, by })?;
-    forget(ctx, key);
+    forget(ctx, db, key);
     if let Some(destroyed) = &destroyed {
         ctx.durable_after(destroyed.journaled);
     }
@@ -224,9 +237,9 @@ pub(super) fn destroy_as(ctx: &mut Ctx<'_>, key: &[u8], reason: &str, event: Key
 
 /// Drops what the command fetched of a key before it changed it: later commands of a transaction must see
 /// the change.
-fn forget(ctx: &mut Ctx<'_>, key: &[u8]) {
+pub(super) fn forget(ctx: &mut Ctx<'_>, db: u8, key: &[u8]) {
     if !ctx.conn.scope.fetched.is_empty() {
-        ctx.conn.scope.fetched.retain(|fetched| *fetched.key != *key);
+        ctx.conn.scope.fetched.retain(|fetched| fetched.db != db || *fetched.key != *key);
     }
 }
 
@@ -262,11 +275,6 @@ fn touch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         count += i64::from(found?.is_some());
     }
     ctx.int(count)
-}
-
-/// The word TYPE has for a kind of record.
-pub(super) fn type_word(kind: u8) -> &'static str {
-    if kind == KIND_STRING { "string" } else { "hashed" }
 }
 
 fn type_of(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -326,8 +334,8 @@ fn randomkey(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
         let mut cursor = 0;
         for _ in 0..RANDOM_PAGES_MAX {
             let (next, keys) = iterate::scan_page(&node, db, cursor, RANDOM_PAGE).await?;
-            if let Some(key) = keys.into_iter().next() {
-                return Ok(Box::new(move |reply: &mut Writer<'_>| reply.bulk(&key)) as Answer);
+            if let Some(found) = keys.into_iter().next() {
+                return Ok(Box::new(move |reply: &mut Writer<'_>| reply.bulk(&found.key)) as Answer);
             }
             if next == 0 {
                 break;

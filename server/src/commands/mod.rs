@@ -6,10 +6,12 @@
 //! ([`Stop::Full`]); then nothing was changed, the connection waits for what is missing and runs it again.
 
 pub mod age;
+mod collection;
 pub mod conn;
 pub mod connection;
 pub mod exec;
 pub mod expire;
+pub mod hash;
 pub mod introspect;
 pub mod keyspace;
 pub mod parse;
@@ -19,7 +21,9 @@ pub mod scan;
 pub mod script;
 pub mod server;
 pub mod session;
+pub mod set;
 pub mod shard;
+pub mod sorted;
 pub mod stream;
 pub mod string;
 pub mod table;

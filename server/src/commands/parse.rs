@@ -2,7 +2,7 @@
 
 use crate::core::node::Node;
 use gs_resp::num::parse_i64;
-use gs_resp::{Args, Refusal};
+use gs_resp::{Args, Extended, Refusal};
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// An integer of 64 bits.
@@ -17,6 +17,17 @@ pub fn integer_in(
     else_say: &'static str,
 ) -> Result<i64, Refusal> {
     parse_i64(word).filter(|n| range.contains(n)).ok_or_else(|| Refusal::err(else_say))
+}
+
+/// A number as INCRBYFLOAT takes it.
+pub fn float(word: &[u8]) -> Result<Extended, Refusal> {
+    Extended::parse(word).ok_or_else(Refusal::not_float)
+}
+
+/// How many to take: not below zero.
+pub fn count(word: &[u8]) -> Result<usize, Refusal> {
+    let n = parse_i64(word).and_then(|n| u64::try_from(n).ok()).ok_or_else(Refusal::not_positive)?;
+    Ok(usize::try_from(n).unwrap_or(usize::MAX))
 }
 
 /// Bytes of a pattern at most: matching costs its length times that of every name it is held against.

@@ -98,7 +98,7 @@ pub const COMMANDS: &[Command] = &[
             -4,
             Roles::RELIEFS.or(Roles::SIBLING),
             &[NODE.optional(), Arg::integer("cursor"), COUNT, DB],
-            "A page of the copies a relief holds in a database, or * for all: db, key, version, copy, remaining life.",
+            "A page of the copies a relief holds in a database, or * for all: db, key, version, copy, remaining life, kind.",
         ),
         run: keys,
     },
@@ -306,7 +306,7 @@ fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     let (cursor, count) = (wire::number(args, 1)?, wire::number(args, 2)?.clamp(1, 4_096) as usize);
     let wanted = if args.is(3, "*") { None } else { Some(wire::database(args, 3)?) };
-    let mut found: Vec<(u8, Vec<u8>, u64, u64, i64)> = Vec::new();
+    let mut found: Vec<(u8, Vec<u8>, u64, u64, i64, u8)> = Vec::new();
     let mut next = Some(cursor);
     // Empty stretches are passed here, up to a bound, rather than by a call each.
     for _ in 0..2_048 {
@@ -317,20 +317,21 @@ fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         next = ctx.node.cache.section().scan_buckets(from, buckets, ctx.node.now_ms(), &mut |meta, key| {
             if wanted.is_none_or(|db| db == meta.db) {
                 let pttl = ctx.node.pttl(meta.deadline_ms);
-                found.push((meta.db, key.to_vec(), meta.version, relief::copy_of(&meta.at), pttl));
+                found.push((meta.db, key.to_vec(), meta.version, relief::copy_of(&meta.at), pttl, meta.kind));
             }
         });
     }
     let mut w = ctx.reply();
     w.array(2);
     w.bulk_uint(next.unwrap_or(0));
-    w.array(found.len() * 5);
-    for (db, key, version, copy, pttl) in &found {
+    w.array(found.len() * wire::KEYS_WORDS);
+    for (db, key, version, copy, pttl, kind) in &found {
         w.uint(u64::from(*db));
         w.bulk(key);
         w.uint(*version);
         w.uint(*copy);
         w.int(*pttl);
+        w.uint(u64::from(*kind));
     }
     Ok(Reply::Done)
 }

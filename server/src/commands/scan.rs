@@ -1,12 +1,12 @@
 //! Walking the keys: KEYS and SCAN. On a relay both speak for the whole family.
 
-use crate::commands::keyspace::type_word;
 use crate::commands::parse::{integer, pattern};
-use crate::commands::{Answer, Command, Ctx, Outcome};
-use crate::core::iterate;
-use crate::core::node::Node;
+use crate::commands::{Answer, Command, Ctx, Outcome, Reply};
+use crate::core::iterate::{self, Keys, Listed};
+use gs_client::kinds::type_word;
 use gs_resp::{
-    AclCategories as Acl, Arg, Args, Arity, Flags, Group, Keys, Refusal, Roles, Spec, Writer, glob_match,
+    AclCategories as Acl, Arg, Args, Arity, Flags, Group, Keys as KeyWords, Refusal, Roles, Spec, Writer,
+    glob_match,
 };
 
 /// The rows of this file.
@@ -20,7 +20,7 @@ pub const COMMANDS: &[Command] = &[
             arity: Arity(2),
             flags: Flags::READONLY,
             roles: Roles::EVERY,
-            keys: Keys::None,
+            keys: KeyWords::None,
             args: &[Arg::pattern("pattern")],
             complexity: "O(N) with N being the number of keys in the database, under the assumption that the key names in the database and the given pattern have limited length.",
             summary: "Find all keys matching the given pattern",
@@ -38,7 +38,7 @@ pub const COMMANDS: &[Command] = &[
             arity: Arity(-2),
             flags: Flags::READONLY,
             roles: Roles::EVERY,
-            keys: Keys::None,
+            keys: KeyWords::None,
             args: &[
                 Arg::integer("cursor"),
                 Arg::pattern("pattern").token("MATCH").optional(),
@@ -63,6 +63,12 @@ const COUNT_MAX: usize = 10_000;
 fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let pattern = pattern(args.at(1))?.to_vec();
     let (node, db) = (ctx.node.clone(), ctx.conn.db);
+    // At once where nobody has to be asked: then it works in a transaction too.
+    if let Some(mut keys) = iterate::all_here(&node, db) {
+        keys.retain(|key| matches(&pattern, key));
+        list(&mut ctx.reply(), &keys);
+        return Ok(Reply::Done);
+    }
     ctx.later(async move {
         let mut keys = iterate::all_keys(&node, db).await?;
         keys.retain(|key| matches(&pattern, key));
@@ -83,7 +89,7 @@ fn matches(pattern: &[u8], key: &[u8]) -> bool {
 }
 
 /// Reads a cursor as C's `strtoul` does: signs and leading zeros pass, nothing at all is 0.
-fn cursor(word: &[u8]) -> Result<u64, Refusal> {
+pub(super) fn cursor(word: &[u8]) -> Result<u64, Refusal> {
     let (negative, digits) = match word {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),
@@ -100,6 +106,9 @@ fn cursor(word: &[u8]) -> Result<u64, Refusal> {
     Ok(if negative { n.wrapping_neg() } else { n })
 }
 
+/// Names of keys.
+type Names = Vec<Box<[u8]>>;
+
 /// What SCAN keeps of a page.
 struct Filter {
     pattern: Option<Vec<u8>>,
@@ -107,18 +116,32 @@ struct Filter {
 }
 
 impl Filter {
-    fn keeps(&self, node: &Node, db: u8, key: &[u8]) -> bool {
-        self.pattern.as_deref().is_none_or(|pattern| matches(pattern, key))
-            && self.kind.as_deref().is_none_or(|kind| is_of_type(node, db, key, kind))
+    /// What of a page is kept, and the keys of which only a relief can say whether they are.
+    fn keep(&self, page: Keys) -> (Names, Names) {
+        let (mut kept, mut unknown) = (Vec::new(), Vec::new());
+        for Listed { key, kind } in page {
+            if !self.pattern.as_deref().is_none_or(|pattern| matches(pattern, &key)) {
+                continue;
+            }
+            match kind {
+                _ if self.kind.is_none() => kept.push(key),
+                Some(kind) if self.is_of_type(kind) => kept.push(key),
+                Some(_) => {}
+                None => unknown.push(key),
+            }
+        }
+        (kept, unknown)
+    }
+
+    fn is_of_type(&self, kind: u8) -> bool {
+        self.kind.as_deref().is_none_or(|word| word.eq_ignore_ascii_case(type_word(kind).as_bytes()))
     }
 }
 
-/// Whether a key is of this type. A key that lives downstream is taken for a string without asking: hashed
-/// values are few, and asking for each would cost a round trip per key.
-fn is_of_type(node: &Node, db: u8, key: &[u8], kind: &[u8]) -> bool {
-    let resident = node.cache.section().peek(&node.id(db, key), key, node.now_ms());
-    let word = resident.map_or("string", |meta| type_word(meta.kind));
-    kind.eq_ignore_ascii_case(word.as_bytes())
+fn page(reply: &mut Writer<'_>, next: u64, keys: &[Box<[u8]>]) {
+    reply.array(2);
+    reply.bulk_uint(next);
+    list(reply, keys);
 }
 
 fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -144,14 +167,23 @@ fn scan(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         i += 2;
     }
     let (node, db) = (ctx.node.clone(), ctx.conn.db);
+    // At once where nobody has to be asked: then it works in a transaction too.
+    if let Some((next, found)) = iterate::page_here(&node, db, from, count) {
+        let (keys, unknown) = filter.keep(found);
+        if unknown.is_empty() {
+            page(&mut ctx.reply(), next, &keys);
+            return Ok(Reply::Done);
+        }
+    }
     ctx.later(async move {
-        let (next, mut keys) = iterate::scan_page(&node, db, from, count).await?;
-        keys.retain(|key| filter.keeps(&node, db, key));
-        Ok(Box::new(move |reply: &mut Writer<'_>| {
-            reply.array(2);
-            reply.bulk_uint(next);
-            list(reply, &keys);
-        }) as Answer)
+        let (next, found) = iterate::scan_page(&node, db, from, count).await?;
+        let (mut keys, unknown) = filter.keep(found);
+        for key in unknown {
+            if iterate::kind_below(&node, db, &key).await?.is_some_and(|kind| filter.is_of_type(kind)) {
+                keys.push(key);
+            }
+        }
+        Ok(Box::new(move |reply: &mut Writer<'_>| page(reply, next, &keys)) as Answer)
     })
 }
 

@@ -10,7 +10,8 @@ use crate::core::keyspace::{Destroy, Destroyed};
 use crate::core::node::{Node, NodeRole};
 use crate::roles::wire;
 use gs_client::hashed::{KIND_HASHED, verify};
-use gs_resp::{AclCategories, Arg, Args, Arity, Flags, Group, Keys, Refusal, Roles, Spec, Writer};
+use gs_client::kinds::{is_whole_value, type_word};
+use gs_resp::{AclCategories, Arg, Args, Arity, Code, Flags, Group, Keys, Refusal, Roles, Spec, Writer};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -162,6 +163,10 @@ fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     value.clear();
     let found = ctx.node.read(&ctx.conn.scope, ctx.conn.db, args.at(1), true, &mut value, |_, _| ());
     match &found {
+        Ok(Some(meta)) if !is_whole_value(meta.kind) => {
+            ctx.conn.scratch = value;
+            return Err(not_whole(meta.kind).into());
+        }
         Ok(Some(meta)) => {
             ctx.node.metrics.hits.add(1);
             let origin = ctx.conn.scope.origin.take();
@@ -202,6 +207,15 @@ fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     ctx.conn.scratch = value;
     found.map(|_| Reply::Done)
+}
+
+/// What a session command says of a key that holds a collection.
+fn not_whole(kind: u8) -> Refusal {
+    let text = format!(
+        "the key holds a {}, which is read with the commands of Redis for it; sessions are strings",
+        type_word(kind)
+    );
+    Refusal::new(Code::WrongType, text)
 }
 
 fn del(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {

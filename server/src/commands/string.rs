@@ -1,6 +1,8 @@
 //! Reading strings: GET and its family.
 
 pub mod count;
+pub mod lcs;
+pub mod range;
 pub mod set;
 
 use crate::commands::keyspace::destroy;

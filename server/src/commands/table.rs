@@ -1,8 +1,8 @@
 //! Every command there is, in one static table, and the look-up of a row by its name.
 
 use crate::commands::{
-    Command, age, connection, expire, introspect, keyspace, peer, pubsub, scan, script, server, session,
-    shard, stream, string, tier, transaction,
+    Command, age, connection, expire, hash, introspect, keyspace, peer, pubsub, scan, script, server,
+    session, set, shard, sorted, stream, string, tier, transaction,
 };
 use foldhash::fast::RandomState;
 use gs_resp::Flags;
@@ -19,8 +19,21 @@ const PARTS: &[&[Command]] = &[
     string::COMMANDS,
     string::set::COMMANDS,
     string::count::COMMANDS,
+    string::range::COMMANDS,
+    string::lcs::COMMANDS,
+    hash::COMMANDS,
+    hash::write::COMMANDS,
+    hash::number::COMMANDS,
+    hash::walk::COMMANDS,
+    hash::newer::COMMANDS,
+    set::COMMANDS,
+    set::walk::COMMANDS,
+    sorted::COMMANDS,
+    sorted::write::COMMANDS,
+    sorted::range::COMMANDS,
     keyspace::COMMANDS,
     keyspace::object::COMMANDS,
+    keyspace::rename::COMMANDS,
     expire::COMMANDS,
     expire::read::COMMANDS,
     scan::COMMANDS,

@@ -7,8 +7,8 @@
 pub mod watch;
 
 use crate::commands::conn::Multi;
+use crate::commands::keyspace::rename::elsewhere;
 use crate::commands::{Command, Ctx, Outcome, Reply, Stop, exec as run_one};
-use crate::core::keyspace::Scope;
 use gs_client::cache::KeyId;
 use gs_resp::{
     AclCategories as Acl, Args, Arity, Code, Flags, Group, Keys, OwnedArgs, Refusal, Roles, Spec, parse_u64,
@@ -122,14 +122,21 @@ impl<'a> Step<'a> {
         self.row.spec.keys.places(args).filter_map(move |place| args.get(place))
     }
 
+    /// The keys with their databases. MOVE and COPY may have one in another database.
+    fn places(&self) -> impl Iterator<Item = (u8, &'a [u8])> + use<'a> {
+        let db = self.db;
+        self.keys().map(move |key| (db, key)).chain(elsewhere(self.row, self.args))
+    }
+
     fn changes(&self) -> bool {
         self.row.spec.flags.contains(Flags::WRITE)
     }
 
     /// True for a change that stores something: what only destroys must pass through a full section.
     fn stores(&self) -> bool {
-        let shortens = ["expire", "expireat", "getex", "persist", "pexpire", "pexpireat"];
-        self.row.spec.flags.contains(Flags::DENYOOM) || shortens.contains(&self.row.spec.name)
+        let anew =
+            ["expire", "expireat", "getex", "move", "persist", "pexpire", "pexpireat", "rename", "renamenx"];
+        self.row.spec.flags.contains(Flags::DENYOOM) || anew.contains(&self.row.spec.name)
     }
 
     /// A flush changes everything.
@@ -239,7 +246,7 @@ fn hold<'n>(ctx: &mut Ctx<'n>, steps: &[Step<'_>]) -> Vec<MutexGuard<'n, ()>> {
     let order = if steps.iter().any(Step::flushes) {
         node.stripes.lock_all()
     } else {
-        let queued = steps.iter().flat_map(|step| step.keys().map(|key| node.id(step.db, key)));
+        let queued = steps.iter().flat_map(Step::places).map(|(db, key)| node.id(db, key));
         let ids: Vec<KeyId> = queued.chain(ctx.conn.watching.ids()).collect();
         node.stripes.lock_many(&ids)
     };
@@ -247,22 +254,16 @@ fn hold<'n>(ctx: &mut Ctx<'n>, steps: &[Step<'_>]) -> Vec<MutexGuard<'n, ()>> {
     order
 }
 
-/// Stops with all keys that have to be brought up. What a command learnt about keys is kept per name, so only
-/// the connection's own database can be asked for; keys of another one must be at hand.
+/// Stops with all keys that have to be brought up, in whichever database.
 fn require(ctx: &Ctx<'_>, steps: &[Step<'_>]) -> Result<(), Stop> {
-    let own = ctx.conn.db;
-    let keys = |wanted: u8| steps.iter().filter(move |step| step.db == wanted).flat_map(Step::keys);
-    ctx.node.require(&ctx.conn.scope, own, keys(own))?;
-    for db in (0..crate::core::node::DATABASES).filter(|db| *db != own) {
-        match ctx.node.require(&Scope::default(), db, keys(db)) {
-            Err(Stop::Below(_)) => {
-                let text = format!(
-                    "a key of database {db} lives on a relief; send SELECT {db} before MULTI instead of inside it"
-                );
-                return Err(Refusal::err(text).into());
+    let mut below = Vec::new();
+    for step in steps {
+        for (db, key) in step.places() {
+            match ctx.node.meta(&ctx.conn.scope, db, key) {
+                Err(Stop::Below(mut more)) => below.append(&mut more),
+                other => drop(other?),
             }
-            other => other?,
         }
     }
-    Ok(())
+    if below.is_empty() { Ok(()) } else { Err(Stop::Below(below)) }
 }

@@ -43,33 +43,87 @@ impl Cursor {
     }
 }
 
-/// Keys of one page.
-pub type Keys = Vec<Box<[u8]>>;
+/// A key that an iteration met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The key.
+    pub key: Box<[u8]>,
+    /// What its record holds; none where the key moved down again behind the iteration.
+    pub kind: Option<u8>,
+}
 
-/// One page of a scan from `cursor` on: the next cursor, 0 at the end, and about `count` keys.
-pub async fn scan_page(node: &Arc<Node>, db: u8, cursor: u64, count: usize) -> Result<(u64, Keys), Refusal> {
+/// Keys of one page.
+pub type Keys = Vec<Listed>;
+
+/// What one step of a page came to.
+enum Step {
+    /// Go on there; none at the end.
+    On(Option<Cursor>),
+    /// A relief has to be asked.
+    Below,
+}
+
+/// Takes what is known here without asking anybody.
+fn step(node: &Node, db: u8, at: Cursor, count: usize, keys: &mut Keys) -> Step {
+    match at.stage {
+        0 => Step::On(match here(node, db, at.position, count, keys) {
+            Some(position) => Some(Cursor { position, ..at }),
+            None if node.relay().is_some() => Some(Cursor { stage: 1, position: 0, ..at }),
+            None => None,
+        }),
+        STAGE_MOVES => Step::On(moved(node, db, at, count, keys)),
+        _ if node.relay().is_none_or(|relay| relay.directory.is_empty()) => {
+            Step::On(Some(Cursor { stage: STAGE_MOVES, position: 0, ..at }))
+        }
+        _ => Step::Below,
+    }
+}
+
+fn start(node: &Node, cursor: u64) -> Cursor {
     let mut at = Cursor::parse(cursor);
     if cursor == 0 {
         at.moves = node.relay().map_or(0, |relay| relay.moves.next()) & ((1 << MOVES_BITS) - 1);
     }
-    let mut keys = Keys::new();
+    at
+}
+
+/// As [`scan_page`], where no relief has to be asked for it; else none.
+pub fn page_here(node: &Node, db: u8, cursor: u64, count: usize) -> Option<(u64, Keys)> {
+    let (mut at, mut keys) = (start(node, cursor), Keys::new());
+    loop {
+        match step(node, db, at, count, &mut keys) {
+            Step::Below => return None,
+            Step::On(None) => return Some((0, keys)),
+            Step::On(Some(next)) => at = next,
+        }
+        if keys.len() >= count {
+            return Some((at.number(), keys));
+        }
+    }
+}
+
+/// As [`all_keys`], where no relief has to be asked for it; else none.
+pub fn all_here(node: &Node, db: u8) -> Option<Vec<Box<[u8]>>> {
+    let (mut seen, mut cursor) = (HashSet::new(), 0);
+    loop {
+        let (next, keys) = page_here(node, db, cursor, 512)?;
+        seen.extend(keys.into_iter().map(|listed| listed.key));
+        if next == 0 {
+            return Some(seen.into_iter().collect());
+        }
+        cursor = next;
+    }
+}
+
+/// One page of a scan from `cursor` on: the next cursor, 0 at the end, and about `count` keys.
+pub async fn scan_page(node: &Arc<Node>, db: u8, cursor: u64, count: usize) -> Result<(u64, Keys), Refusal> {
+    let (mut at, mut keys) = (start(node, cursor), Keys::new());
     // A stage may be empty; a page that is empty though there is more would only cost the client a call.
     loop {
-        let next = match at.stage {
-            0 => {
-                let next = here(node, db, at.position, count, &mut keys);
-                match next {
-                    Some(position) => Some(Cursor { position, ..at }),
-                    None if node.relay().is_some() => Some(Cursor { stage: 1, position: 0, ..at }),
-                    None => None,
-                }
-            }
-            STAGE_MOVES => moved(node, db, at, count, &mut keys),
-            _ => Some(below(node, db, at, count, &mut keys).await?),
-        };
-        match next {
-            None => return Ok((0, keys)),
-            Some(next) => at = next,
+        match step(node, db, at, count, &mut keys) {
+            Step::Below => at = below(node, db, at, count, &mut keys).await?,
+            Step::On(None) => return Ok((0, keys)),
+            Step::On(Some(next)) => at = next,
         }
         if keys.len() >= count {
             return Ok((at.number(), keys));
@@ -83,7 +137,7 @@ fn here(node: &Node, db: u8, from: u64, count: usize, keys: &mut Keys) -> Option
     let buckets = u32::try_from(count / 4 + 1).unwrap_or(u32::MAX).min(4_096);
     node.cache.section().scan_buckets(from, buckets, node.now_ms(), &mut |meta, key| {
         if meta.db == db {
-            keys.push(key.into());
+            keys.push(Listed { key: key.into(), kind: Some(meta.kind) });
         }
     })
 }
@@ -105,16 +159,7 @@ async fn below(
         return Ok(end);
     };
     let next_relief = Cursor { stage: (at.stage + 1).min(STAGE_MOVES), position: 0, ..at };
-    if relay.directory.is_empty() {
-        return Ok(end);
-    }
-    let unavailable = || {
-        let text = format!(
-            "relief '{}' cannot be reached: the keys it holds are not known now; try again later",
-            member.name
-        );
-        Refusal::new(Code::Unavailable, text)
-    };
+    let unavailable = || unreachable(&member.name);
     let link = node.downstream_to(member.index).ok_or_else(unavailable)?;
     let words = [member.index, u16::from(db)].map(|n| n.to_string());
     let (position, page) = (at.position.to_string(), count.clamp(10, 512).to_string());
@@ -130,13 +175,42 @@ async fn below(
             .iter()
             .any(|h| h.node == member.index && h.copy == held.copy && !h.shadow && !h.second);
         if readable {
-            keys.push(held.key.into());
+            keys.push(Listed { key: held.key.into(), kind: Some(held.kind) });
         }
     }
     match next.parse::<u64>() {
         Ok(0) | Err(_) => Ok(next_relief),
         Ok(position) => Ok(Cursor { position, ..at }),
     }
+}
+
+fn unreachable(relief: &str) -> Refusal {
+    let text =
+        format!("relief '{relief}' cannot be reached: the keys it holds are not known now; try again later");
+    Refusal::new(Code::Unavailable, text)
+}
+
+/// What the record of a key holds that lives downstream; none where it is gone.
+pub async fn kind_below(node: &Arc<Node>, db: u8, key: &[u8]) -> Result<Option<u8>, Refusal> {
+    let id = node.id(db, key);
+    let Some(relay) = node.relay() else { return Ok(None) };
+    for holder in relay.directory.holders(&id).iter().filter(|holder| !holder.shadow) {
+        let name = relay.members.get(holder.node).map_or_else(|| "?".to_owned(), |member| member.name);
+        let unavailable = || unreachable(&name);
+        let link = node.downstream_to(holder.node).ok_or_else(unavailable)?;
+        let words = [holder.node.to_string(), db.to_string()];
+        let call: [&[u8]; 4] = [b"GS.FETCH", words[0].as_bytes(), words[1].as_bytes(), key];
+        let reply = link.call(&call).await.map_err(|_| unavailable())?;
+        match reply.as_array() {
+            Some([_version, _pttl, kind, ..]) => {
+                return Ok(kind.as_int().and_then(|kind| u8::try_from(kind).ok()));
+            }
+            _ if reply.is_null() => {}
+            _ => return Err(unavailable()),
+        }
+    }
+    // It came up again meanwhile, or it is gone.
+    Ok(node.cache.section().peek(&id, key, node.now_ms()).map(|meta| meta.kind))
 }
 
 /// Keys that moved since the scan began.
@@ -151,10 +225,9 @@ fn moved(node: &Node, db: u8, at: Cursor, count: usize, keys: &mut Keys) -> Opti
             for moved in list.into_iter().filter(|moved| moved.db == db) {
                 let id = node.id(db, &moved.key);
                 // Up and down again behind the scan is there too.
-                if node.cache.section().peek(&id, &moved.key, node.now_ms()).is_some()
-                    || relay.directory.is_below(&id)
-                {
-                    keys.push(moved.key);
+                let resident = node.cache.section().peek(&id, &moved.key, node.now_ms());
+                if resident.is_some() || relay.directory.is_below(&id) {
+                    keys.push(Listed { key: moved.key, kind: resident.map(|meta| meta.kind) });
                 }
             }
             (next < newest).then_some(Cursor { moves: next & ((1 << MOVES_BITS) - 1), ..at })
@@ -165,11 +238,11 @@ fn moved(node: &Node, db: u8, at: Cursor, count: usize, keys: &mut Keys) -> Opti
 }
 
 /// All keys of a database, each once.
-pub async fn all_keys(node: &Arc<Node>, db: u8) -> Result<Keys, Refusal> {
+pub async fn all_keys(node: &Arc<Node>, db: u8) -> Result<Vec<Box<[u8]>>, Refusal> {
     let (mut seen, mut cursor) = (HashSet::new(), 0);
     loop {
         let (next, keys) = scan_page(node, db, cursor, 512).await?;
-        seen.extend(keys);
+        seen.extend(keys.into_iter().map(|listed| listed.key));
         if next == 0 {
             return Ok(seen.into_iter().collect());
         }

@@ -25,7 +25,7 @@ pub enum Stop {
     /// It is refused; the connection lives.
     Refuse(Refusal),
     /// These keys must be looked for downstream first; nothing was changed.
-    Below(Vec<Box<[u8]>>),
+    Below(Vec<(u8, Box<[u8]>)>),
     /// There is no room for the write now; nothing was changed.
     Full,
 }
@@ -39,6 +39,8 @@ impl From<Refusal> for Stop {
 /// A record that was found downstream and could not be kept here for want of room.
 #[derive(Clone, Debug)]
 pub struct Fetched {
+    /// Logical database.
+    pub db: u8,
     /// The key.
     pub key: Box<[u8]>,
     /// Version, deadline, kind and times; its block is meaningless.
@@ -56,8 +58,10 @@ pub struct Scope {
     pub held: bool,
     /// True for a connection whose reads are no uses (CLIENT NO-TOUCH); outlives the command.
     pub no_touch: bool,
+    /// True once a command that writes several keys wrote one, and may have to be run again.
+    pub begun: bool,
     /// Keys that every possible holder said it does not have.
-    pub absent: Vec<Box<[u8]>>,
+    pub absent: Vec<(u8, Box<[u8]>)>,
     /// Records fetched but not kept.
     pub fetched: Vec<Fetched>,
     /// Tier and node that a key of this command came up from.
@@ -68,6 +72,7 @@ impl Scope {
     /// Forgets all; called between commands, usually with nothing to forget.
     pub fn clear(&mut self) {
         self.held = false;
+        self.begun = false;
         if self.origin.is_some() || !self.absent.is_empty() || !self.fetched.is_empty() {
             *self = Scope { client: self.client, no_touch: self.no_touch, ..Scope::default() };
         }
@@ -106,13 +111,13 @@ impl Node {
                 Lookup::Hit(meta) => return Ok(Some(meta)),
                 Lookup::Contended => std::hint::spin_loop(),
                 Lookup::Miss { ticket } => {
-                    if let Some(found) = scope.fetched.iter().find(|f| *f.key == *key) {
+                    if let Some(found) = scope.fetched.iter().find(|f| f.db == db && *f.key == *key) {
                         head(out, &found.meta);
                         out.extend_from_slice(&found.value);
                         return Ok(Some(found.meta));
                     }
-                    if self.may_be_elsewhere(scope, &id, key) {
-                        return Err(Stop::Below(vec![key.into()]));
+                    if self.may_be_elsewhere(scope, db, &id, key) {
+                        return Err(Stop::Below(vec![(db, key.into())]));
                     }
                     if self.cache.section().fence(&id) == ticket {
                         self.settle_expired(db, key, &id);
@@ -133,11 +138,11 @@ impl Node {
             if let Some(meta) = self.cache.section().peek(&id, key, self.now_ms()) {
                 return Ok(Some(meta));
             }
-            if let Some(found) = scope.fetched.iter().find(|f| *f.key == *key) {
+            if let Some(found) = scope.fetched.iter().find(|f| f.db == db && *f.key == *key) {
                 return Ok(Some(found.meta));
             }
-            if self.may_be_elsewhere(scope, &id, key) {
-                return Err(Stop::Below(vec![key.into()]));
+            if self.may_be_elsewhere(scope, db, &id, key) {
+                return Err(Stop::Below(vec![(db, key.into())]));
             }
             if self.cache.section().fence(&id) == fence {
                 self.settle_expired(db, key, &id);
@@ -149,9 +154,9 @@ impl Node {
     }
 
     /// True if someone else may know a key that is not here, and has not been asked by this command.
-    fn may_be_elsewhere(&self, scope: &Scope, id: &KeyId, key: &[u8]) -> bool {
+    fn may_be_elsewhere(&self, scope: &Scope, db: u8, id: &KeyId, key: &[u8]) -> bool {
         let Some(relay) = self.relay() else { return false };
-        if scope.absent.iter().any(|k| **k == *key) {
+        if scope.absent.iter().any(|(d, k)| *d == db && **k == *key) {
             return false;
         }
         relay.directory.is_below(id)

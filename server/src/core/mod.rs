@@ -9,6 +9,7 @@ pub mod directory;
 pub mod iterate;
 pub mod journal;
 pub mod keyspace;
+pub mod kinds;
 pub mod members;
 pub mod node;
 pub mod outbox;

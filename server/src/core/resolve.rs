@@ -44,7 +44,6 @@ enum Found {
 /// Clears what stopped a command, or says why it cannot be cleared.
 pub async fn clear_the_way(
     node: &Arc<Node>,
-    db: u8,
     stop: Stop,
     scope: &mut Scope,
     waited: &mut Waited,
@@ -54,7 +53,7 @@ pub async fn clear_the_way(
         Stop::Full => wait_for_room(node, waited).await,
         Stop::Below(keys) => {
             let tasks: Vec<_> =
-                keys.iter().map(|key| tokio::spawn(find(node.clone(), db, key.clone()))).collect();
+                keys.iter().map(|(db, key)| tokio::spawn(find(node.clone(), *db, key.clone()))).collect();
             for (key, task) in keys.into_iter().zip(tasks) {
                 let found = task.await.map_err(|_| Refusal::err("the look-up downstream failed"))?;
                 match found {

@@ -17,6 +17,8 @@ pub const MOVED_WORDS: usize = 7;
 pub const DROPPED_WORDS: usize = 5;
 /// Words of one item of `GS.REPORT`.
 pub const REPORT_WORDS: usize = 4;
+/// Words of one item that `GS.KEYS` answers.
+pub const KEYS_WORDS: usize = 6;
 /// Words of one item of `GS.RELOCATE`.
 pub const RELOCATE_WORDS: usize = 5;
 

@@ -70,7 +70,7 @@ fn call(line: &str) -> Call {
     Call::Words(words.iter().map(|w| word(w)).collect())
 }
 
-fn script(text: &str) -> Script {
+pub(crate) fn script(text: &str) -> Script {
     Script { calls: text.split(';').filter(|c| !c.trim().is_empty()).map(call).collect() }
 }
 

@@ -4,8 +4,12 @@
 
 mod cases;
 mod connections;
+mod hashes;
 mod scripts;
+mod sets;
 mod several;
+mod sorted;
+mod strings;
 mod wanted;
 
 use gs_tests::node::{Node, Spec};
@@ -113,7 +117,23 @@ fn replay(addr: &str, protocol: Protocol, script: &Script) -> Vec<Answer> {
     answers
 }
 
-/// The keyspace of the first two databases: key, type, value, and deadline to ten seconds.
+/// All that a key holds, in an order of its own where the type has none.
+fn contents(wire: &mut Wire, key: &[u8], kind: &str) -> Value {
+    let sorted = |items: Vec<String>, each: usize| {
+        let mut items: Vec<_> = items.chunks(each).map(|part| part.join(" = ")).collect();
+        items.sort();
+        Value::Simple(items.join(", "))
+    };
+    let flat = |value: Value| value.items().iter().map(Value::flat).collect::<Vec<_>>();
+    match kind {
+        "hash" => sorted(flat(wire.call(&[&b"HGETALL"[..], key])), 2),
+        "set" => sorted(flat(wire.call(&[&b"SMEMBERS"[..], key])), 1),
+        "zset" => wire.call(&[&b"ZRANGE"[..], key, b"0", b"-1", b"WITHSCORES"]),
+        _ => wire.call(&[&b"GET"[..], key]),
+    }
+}
+
+/// The keyspace of the first two databases: key, type, encoding, contents, and deadline to ten seconds.
 fn keyspace(addr: &str) -> Vec<(usize, String, String, Value, i64)> {
     let mut wire = Wire::connect(addr);
     let mut all = Vec::new();
@@ -122,7 +142,12 @@ fn keyspace(addr: &str) -> Vec<(usize, String, String, Value, i64)> {
         for key in wire.call(&["KEYS", "*"]).items() {
             let key = key.bytes();
             let kind = wire.call(&[b"TYPE", key]).text();
-            let value = wire.call(&[b"GET", key]);
+            let value = contents(&mut wire, key, &kind);
+            // How a string came to be decides its encoding in Redis; gs keeps bytes.
+            let kind = match kind.as_str() {
+                "string" => kind,
+                _ => format!("{kind} ({})", wire.call(&[&b"OBJECT"[..], b"ENCODING", key]).text()),
+            };
             let left = wire.call(&[b"PTTL", key]).int();
             // Rounded, because the two servers were not asked in the same instant.
             let left = if left < 0 { left } else { (left.min(wanted::DEADLINE_MS_FAR) + 5_000) / 10_000 };
@@ -217,6 +242,31 @@ fn expiry_and_its_boundary_numbers() {
 #[test]
 fn keyspace_and_scan() {
     compare("keyspace", &cases::keyspace());
+}
+
+#[test]
+fn parts_of_strings_and_numbers_in_them() {
+    compare("parts of strings", &strings::parts());
+}
+
+#[test]
+fn keys_under_other_names() {
+    compare("names", &strings::names());
+}
+
+#[test]
+fn hashes_and_their_fields() {
+    compare("hashes", &hashes::cases());
+}
+
+#[test]
+fn sets_and_their_members() {
+    compare("sets", &sets::cases());
+}
+
+#[test]
+fn sorted_sets_and_their_ranges() {
+    compare("sorted sets", &sorted::cases());
 }
 
 #[test]

@@ -42,6 +42,29 @@ const WANTED: &[Wanted] = &[
     Wanted { command: "scan", reason: "an order of our own; the cursor is opaque", judge: same_members },
     Wanted { command: "keys", reason: "an order of our own", judge: same_members },
     Wanted { command: "pubsub channels", reason: "an order of our own", judge: same_members },
+    Wanted {
+        command: "smembers",
+        reason: "an order of our own, but for sets of integers",
+        judge: unless_by_number,
+    },
+    Wanted {
+        command: "sscan",
+        reason: "an order of our own, but for sets of integers",
+        judge: unless_by_number,
+    },
+    Wanted { command: "hgetall", reason: "a big hash has an order of our own", judge: same_members_when_big },
+    Wanted { command: "hkeys", reason: "a big hash has an order of our own", judge: same_members_when_big },
+    Wanted { command: "hvals", reason: "a big hash has an order of our own", judge: same_members_when_big },
+    Wanted { command: "hscan", reason: "a big hash has an order of our own", judge: same_members_when_big },
+    Wanted {
+        command: "zscan",
+        reason: "a big sorted set has an order of our own",
+        judge: same_members_when_big,
+    },
+    Wanted { command: "object help", reason: "made from the command table", judge: same_shape },
+    Wanted { command: "hrandfield", reason: "random", judge: same_count },
+    Wanted { command: "srandmember", reason: "random", judge: same_count },
+    Wanted { command: "spop", reason: "random", judge: same_count },
     Wanted { command: "randomkey", reason: "random", judge: same_shape },
     Wanted {
         command: "eval",
@@ -116,6 +139,54 @@ fn but_for_the_line(theirs: &Answer, mine: &Answer) -> bool {
     text(theirs).is_some() && text(theirs) == text(mine)
 }
 
+/// The same number of things, whatever they are.
+fn same_count(theirs: &Answer, mine: &Answer) -> bool {
+    fn count(value: &Value) -> Option<usize> {
+        match value {
+            Value::Array(items) | Value::Set(items) => {
+                Some(items.len() + items.iter().filter_map(count).sum::<usize>())
+            }
+            _ => None,
+        }
+    }
+    let counts = |a: &Answer| a.values.iter().map(count).collect::<Vec<_>>();
+    same_shape(theirs, mine) && counts(theirs) == counts(mine)
+}
+
+/// Lists of a reply at any depth, the longest of them.
+fn longest(answer: &Answer) -> Vec<Value> {
+    fn walk(value: &Value, best: &mut Vec<Value>) {
+        if let Value::Array(items) | Value::Set(items) = value {
+            if items.len() > best.len() {
+                *best = items.clone();
+            }
+            items.iter().for_each(|item| walk(item, best));
+        }
+    }
+    let mut best = Vec::new();
+    answer.values.iter().for_each(|value| walk(value, &mut best));
+    best
+}
+
+/// The same members; where Redis lists integers by number, in the same order.
+fn unless_by_number(theirs: &Answer, mine: &Answer) -> bool {
+    let numbers: Option<Vec<i64>> = longest(theirs).iter().map(|v| v.flat().parse().ok()).collect();
+    same_members(theirs, mine) && numbers.is_none_or(|numbers| !numbers.is_sorted())
+}
+
+/// The same members; in the same order unless Redis has gone over to a hash table, which it does when a collection
+/// is long or has long items.
+fn same_members_when_big(theirs: &Answer, mine: &Answer) -> bool {
+    fn long(value: &Value) -> bool {
+        match value {
+            Value::Array(items) | Value::Set(items) => items.len() > 128 || items.iter().any(long),
+            Value::Map(pairs) => pairs.len() > 128 || pairs.iter().any(|(a, b)| long(a) || long(b)),
+            other => other.flat().len() > 64,
+        }
+    }
+    theirs.values.iter().any(long) && same_members(theirs, mine)
+}
+
 fn near(theirs: &Answer, mine: &Answer) -> bool {
     match (theirs.values.as_slice(), mine.values.as_slice()) {
         ([Value::Int(a)], [Value::Int(b)]) => *a > 0 && *b > 0 && a.abs_diff(*b) < 5_000,
@@ -139,6 +210,7 @@ fn same_members(theirs: &Answer, mine: &Answer) -> bool {
                 members(&items[1])
             }
             Value::Array(items) | Value::Set(items) => items.iter().map(Value::flat).collect(),
+            Value::Map(pairs) => pairs.iter().map(|(a, b)| format!("{} {}", a.flat(), b.flat())).collect(),
             other => vec![other.flat()],
         }
     }

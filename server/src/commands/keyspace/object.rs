@@ -1,11 +1,12 @@
 //! OBJECT and MEMORY: what a key costs and how it is kept.
 
+use crate::commands::collection::open;
 use crate::commands::introspect::container;
 use crate::commands::parse::integer;
-use crate::commands::string::scratch_value;
 use crate::commands::{Command, Ctx, Outcome, Reply, Stop};
+use crate::core::kinds::is_big;
 use gs_client::cache::Meta;
-use gs_client::hashed::KIND_STRING;
+use gs_client::kinds::{KIND_HASH, KIND_SET, KIND_SORTED_SET, KIND_STRING};
 use gs_resp::{AclCategories as Acl, Arg, Args, Arity, Flags, Group, Keys, Refusal, Roles, Spec};
 
 /// The rows of this file.
@@ -194,20 +195,31 @@ fn freq(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     })
 }
 
-/// gs keeps bytes as they came; the words are what Redis would choose for them.
+/// gs keeps bytes as they came; the words are what Redis 7.0 would choose for them.
 fn encoding(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let Some(meta) = ctx.node.meta(&ctx.conn.scope, ctx.conn.db, args.at(2))? else {
+    let key = args.at(2);
+    let Some(meta) = ctx.node.meta(&ctx.conn.scope, ctx.conn.db, key)? else {
         ctx.reply().null();
         return Ok(Reply::Done);
     };
-    let mut word = if meta.value_len <= EMBSTR_BYTES_MAX { "embstr" } else { "raw" };
-    if meta.kind == KIND_STRING && meta.value_len <= INTEGER_BYTES_MAX {
-        let (text, _) = scratch_value(ctx, args.at(2))?;
-        if integer(&text).is_ok() {
-            word = "int";
+    let word = match meta.kind {
+        KIND_HASH | KIND_SET | KIND_SORTED_SET => {
+            let big = open(ctx, key, meta.kind, |_, record, _| Ok(is_big(record)))?;
+            match (meta.kind, big) {
+                (KIND_HASH, false) | (KIND_SORTED_SET, false) => "listpack",
+                (KIND_SET, false) => "intset",
+                (KIND_SORTED_SET, true) => "skiplist",
+                _ => "hashtable",
+            }
         }
-        ctx.conn.scratch = text;
-    }
+        KIND_STRING if meta.value_len <= INTEGER_BYTES_MAX && holds_integer(ctx, key)? => "int",
+        _ if meta.value_len <= EMBSTR_BYTES_MAX => "embstr",
+        _ => "raw",
+    };
     ctx.reply().bulk_str(word);
     Ok(Reply::Done)
+}
+
+fn holds_integer(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<bool, Stop> {
+    open(ctx, key, KIND_STRING, |_, text, found| Ok(found.is_some() && integer(text).is_ok()))
 }

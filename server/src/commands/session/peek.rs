@@ -4,7 +4,7 @@ use crate::commands::session::tier_word;
 use crate::commands::{Answer, Ctx, Outcome, Reply};
 use crate::core::node::Node;
 use gs_client::cache::{Lookup, Meta};
-use gs_client::hashed::KIND_HASHED;
+use gs_client::kinds::KIND_STRING;
 use gs_resp::{Args, Code, Refusal, Reply as Peer, Writer};
 
 /// One copy as `GS.PEEK` shows it.
@@ -85,7 +85,7 @@ pub(super) fn peek(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
                     idle_ms: idle.as_u64().unwrap_or(0),
                     value: value
                         .as_bytes()
-                        .filter(|_| kind.as_int() != Some(i64::from(KIND_HASHED)))
+                        .filter(|_| kind.as_int() == Some(i64::from(KIND_STRING)))
                         .map(<[u8]>::to_vec),
                 }),
                 _ if reply.as_ref().is_some_and(Peer::is_null) => {}
@@ -108,6 +108,6 @@ fn shown(node: &Node, tier: &str, name: &str, meta: &Meta, value: Vec<u8>) -> Se
         version: meta.version,
         pttl: node.pttl(meta.deadline_ms),
         idle_ms: meta.idle_ms,
-        value: (meta.kind != KIND_HASHED).then_some(value),
+        value: (meta.kind == KIND_STRING).then_some(value),
     }
 }

@@ -1,12 +1,14 @@
 //! Strings that count: INCR and its family.
 
+use crate::commands::collection::change;
 use crate::commands::keyspace::write;
-use crate::commands::parse::integer;
+use crate::commands::parse::{float, integer};
 use crate::commands::string::scratch_value;
-use crate::commands::{Command, Ctx, Outcome};
+use crate::commands::{Command, Ctx, Outcome, Reply};
 use crate::core::change::KeyEvent;
+use gs_client::kinds::KIND_STRING;
 use gs_resp::num::push_i64;
-use gs_resp::{AclCategories as Acl, Arg, Args, Arity, Flags, Group, Keys, Refusal, Roles, Spec};
+use gs_resp::{AclCategories as Acl, Arg, Args, Arity, Extended, Flags, Group, Keys, Refusal, Roles, Spec};
 
 /// The rows of this file.
 pub const COMMANDS: &[Command] = &[
@@ -82,6 +84,24 @@ pub const COMMANDS: &[Command] = &[
         },
         run: incrby,
     },
+    Command {
+        spec: Spec {
+            name: "incrbyfloat",
+            parent: None,
+            since: "2.6.0",
+            group: Group::String,
+            arity: Arity(3),
+            flags: Flags::WRITE.or(Flags::DENYOOM).or(Flags::FAST),
+            roles: Roles::RELAY,
+            keys: Keys::ONE,
+            args: &[Arg::key("key"), Arg::double("increment")],
+            complexity: "O(1)",
+            summary: "Increment the float value of a key by the given amount",
+            acl: Acl::WRITE.or(Acl::STRING).or(Acl::FAST),
+            reply_doc: "the new number as a string",
+        },
+        run: incrbyfloat,
+    },
 ];
 
 fn incr(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -118,4 +138,20 @@ fn add(ctx: &mut Ctx<'_>, key: &[u8], by: i64) -> Outcome {
     });
     ctx.conn.scratch = text;
     ctx.int(done?)
+}
+
+/// Adds to a number that may have a fraction; computed and printed as Redis does (see [`Extended`]).
+fn incrbyfloat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let key = args.at(1);
+    let text = change(ctx, key, KIND_STRING, |ctx, text, found| {
+        let before = if found.is_some() { float(text)? } else { Extended::ZERO };
+        let sum = before.checked_add(float(args.at(2))?).filter(|sum| sum.is_finite());
+        let mut text = Vec::new();
+        sum.ok_or_else(Refusal::nan_or_infinity)?.push(&mut text);
+        let event = KeyEvent::string("incrbyfloat");
+        write(ctx, key, &text, found.map_or(0, |meta| meta.deadline_ms), event)?;
+        Ok(text)
+    })?;
+    ctx.reply().bulk(&text);
+    Ok(Reply::Done)
 }

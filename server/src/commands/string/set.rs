@@ -65,6 +65,24 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         spec: Spec {
+            name: "msetnx",
+            parent: None,
+            since: "1.0.1",
+            group: Group::String,
+            arity: Arity(-3),
+            flags: Flags::WRITE.or(Flags::DENYOOM),
+            roles: Roles::RELAY,
+            keys: Keys::PAIRS,
+            args: &[Arg::block("key_value", &[Arg::key("key"), Arg::string("value")]).multiple()],
+            complexity: "O(N) where N is the number of keys to set.",
+            summary: "Set multiple keys to multiple values, only if none of the keys exist",
+            acl: Acl::WRITE.or(Acl::STRING).or(Acl::SLOW),
+            reply_doc: "1 if all were set, 0 if none was",
+        },
+        run: msetnx,
+    },
+    Command {
+        spec: Spec {
             name: "psetex",
             parent: None,
             since: "2.6.0",
@@ -259,6 +277,40 @@ fn mset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         write(ctx, args.at(place), args.at(place + 1), 0, KeyEvent::SET)?;
     }
     ctx.ok()
+}
+
+fn msetnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    if args.len().is_multiple_of(2) {
+        return Err(Refusal::wrong_arity("msetnx").into());
+    }
+    let (node, db) = (ctx.node, ctx.conn.db);
+    let keys = || args.iter().skip(1).step_by(2);
+    let ids: Vec<_> = keys().map(|key| node.id(db, key)).collect();
+    node.require(&ctx.conn.scope, db, keys())?;
+    let _order = (!ctx.conn.scope.held).then(|| node.stripes.lock_many(&ids));
+    // Run again because room ran out half way, it would find its own keys.
+    if !ctx.conn.scope.begun {
+        for key in keys() {
+            if node.meta(&ctx.conn.scope, db, key)?.is_some() {
+                return ctx.int(0);
+            }
+        }
+        let section = node.cache.section();
+        let blocks = |i: usize| section.geometry().record_blocks(args.at(i).len(), args.at(i + 1).len());
+        let needed: u64 = (1..args.len()).step_by(2).map(|i| u64::from(blocks(i))).sum();
+        if section.free_blocks() < needed {
+            return Err(Stop::Full);
+        }
+    }
+    for place in (1..args.len()).step_by(2) {
+        match write(ctx, args.at(place), args.at(place + 1), 0, KeyEvent::SET) {
+            // A transaction runs again from its own beginning, where this would be forgotten.
+            Err(Stop::Full) if place > 1 && ctx.conn.scope.held => return Err(Refusal::oom().into()),
+            done => done?,
+        }
+        ctx.conn.scope.begun = !ctx.conn.scope.held;
+    }
+    ctx.int(1)
 }
 
 fn append(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {

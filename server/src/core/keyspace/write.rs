@@ -12,6 +12,7 @@ use crate::core::stream::Event;
 use crate::core::tombs::{Kind, Tomb};
 use crate::core::topics::{self, Notice};
 use gs_client::cache::{KeyId, NewRecord, PutError, RecordState};
+use gs_client::kinds::is_whole_value;
 use gs_resp::{Code, Refusal};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -113,7 +114,8 @@ impl Node {
         if relay.stream.is_enabled() {
             let pttl = self.pttl(write.deadline_ms);
             let (db, key, kind, value) = (write.db, write.key, write.kind, write.value);
-            relay.stream.append(&if self.settings.push_values {
+            // A front end reads no collections, so their bytes would be sent for nothing.
+            relay.stream.append(&if self.settings.push_values && is_whole_value(kind) {
                 Event::Put { db, key, version, pttl, kind, value }
             } else {
                 Event::Inval { db, key, version }

@@ -157,7 +157,7 @@ pub(super) fn keep(node: &Node, relay: &Relay, holder: &Holder, db: u8, key: &[u
     match node.cache.section().put(&record, now_ms) {
         Ok(_) => {}
         Err(PutError::Full { .. } | PutError::BucketFull) => {
-            let record = Fetched { key: key.into(), meta, value: fetched.value.clone() };
+            let record = Fetched { db, key: key.into(), meta, value: fetched.value.clone() };
             return Kept::NoRoom(record, origin);
         }
         Err(_) => return Kept::Stale,

@@ -162,9 +162,9 @@ impl<S: Stream> Serving<S> {
                     // Waiting for room is bounded by time, not by turns.
                     fetches += usize::from(matches!(stop, Stop::Below(_)));
                     let mut scope = std::mem::take(&mut self.session.conn.scope);
-                    let (node, db) = (self.session.node.clone(), self.session.conn.db);
+                    let node = self.session.node.clone();
                     // Boxed, because this is rare and its state is large.
-                    let way = Box::pin(clear_the_way(&node, db, stop, &mut scope, &mut waited));
+                    let way = Box::pin(clear_the_way(&node, stop, &mut scope, &mut waited));
                     let cleared = self.wait(way).await?;
                     self.session.conn.scope = scope;
                     match cleared {

@@ -176,6 +176,8 @@ pub struct Held {
     pub version: u64,
     /// The copy's number.
     pub copy: u64,
+    /// What its record holds.
+    pub kind: u8,
 }
 
 /// Reads a page of `GS.KEYS`: the cursor of the next one, and what it lists.
@@ -185,14 +187,15 @@ pub fn keys_page(reply: &Reply) -> Option<(String, Vec<Held>)> {
     let Reply::Array(flat) = parts.get(1)? else {
         return None;
     };
-    let held = |[db, key, version, copy, _pttl]: &[Reply; 5]| {
+    let held = |[db, key, version, copy, _pttl, kind]: &[Reply; wire::KEYS_WORDS]| {
         Some(Held {
             db: u8::try_from(db.as_int()?).ok()?,
             key: key.as_bytes()?.to_vec(),
             version: version.as_u64()?,
             copy: copy.as_u64()?,
+            kind: u8::try_from(kind.as_int()?).ok()?,
         })
     };
-    let items = flat.as_chunks::<5>().0.iter().map(held).collect::<Option<Vec<_>>>()?;
+    let items = flat.as_chunks::<{ wire::KEYS_WORDS }>().0.iter().map(held).collect::<Option<Vec<_>>>()?;
     Some((cursor, items))
 }
