@@ -2,3 +2,4 @@
 
 pub mod overhead;
 pub mod room;
+pub mod section;

@@ -19,6 +19,28 @@ pub(crate) struct Place {
     pub(crate) index: usize,
 }
 
+#[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri))))]
+use crate::map::tag_bits;
+
+/// One bit for each slot that bears a tag: the path of every machine without one of its own, and of the model
+/// checkers.
+#[cfg(not(all(target_arch = "x86_64", not(any(loom, shuttle, miri)))))]
+fn tag_bits(buckets: [&[crate::sync::AtomicU64]; 2], tag: u16) -> u32 {
+    let words = buckets.into_iter().flatten().enumerate();
+    // Acquire: a slot passed over here was not linked yet, or was emptied after the fence moved, and whoever
+    // proves absence from that must see the move.
+    words.fold(0, |bits, (at, word)| bits | u32::from(Slot(word.load(Ordering::Acquire)).tag() == tag) << at)
+}
+
+/// Takes the lowest place out of a set made by [`Mem::tagged`].
+#[inline]
+pub(crate) fn next_place(tagged: &mut u32, buckets: [u64; 2]) -> Option<Place> {
+    let at = tagged.trailing_zeros() as usize;
+    let bucket = *buckets.get(at / BUCKET_SLOTS)?;
+    *tagged &= *tagged - 1;
+    Some(Place { bucket, index: at % BUCKET_SLOTS })
+}
+
 impl<'a> Mem<'a> {
     /// The two buckets of a key, always different. Multiply-shift instead of a mask: any number of buckets.
     #[inline]
@@ -44,51 +66,73 @@ impl<'a> Mem<'a> {
 
     /// Calls `f` with each readable record of the key, in slot order: proven readable when its control word
     /// was loaded, not proven since. Flushed ones are passed over, expired ones are not (they outrank older
-    /// copies, which must not come back when a newer one expires).
+    /// copies, which must not come back when a newer one expires). `ahead` is told of each block before its
+    /// memory is waited for.
     #[inline]
     pub(crate) fn each_copy(
         self,
         id: &KeyId,
         min_epoch: impl Fn(usize) -> u16,
+        ahead: impl Fn(u32),
         mut f: impl FnMut(Place, Head),
     ) {
         let tag = tag(id);
-        for (nth, bucket) in self.buckets_of(id).into_iter().enumerate() {
-            if nth == 1 && mutant("read-one-bucket") {
-                break;
+        let buckets = self.buckets_of(id);
+        let mut tagged = self.tagged(buckets, tag);
+        while let Some(place) = next_place(&mut tagged, buckets) {
+            // SYNC POINT: Acquire pairs with the CAS that linked the slot.
+            let slot = Slot(self.slot_word(place).load(Ordering::Acquire));
+            if slot.tag() != tag || slot == Slot::EMPTY {
+                continue;
             }
-            for (index, word) in self.bucket(bucket).iter().enumerate() {
-                // SYNC POINT: Acquire pairs with the CAS that linked the slot.
-                let slot = Slot(word.load(Ordering::Acquire));
-                if slot.tag() != tag || slot == Slot::EMPTY {
-                    continue;
-                }
-                let Some(block) = slot.block(self.geometry) else {
-                    continue;
-                };
-                let ctl = self.load_ctl(block);
-                if !ctl.state().readable() || ctl.gen16() != slot.gen16() {
-                    continue;
-                }
-                // All 128 bits without early exit: the time must not tell how much of a guess was right.
-                let found = self.id_words(block);
-                if (found.hi ^ id.hi) | (found.lo ^ id.lo) != 0 && !mutant("read-any-id") {
-                    continue;
-                }
-                let head = Head { id: *id, ..self.head(block, ctl) };
-                if head.shape.epoch() != min_epoch(head.shape.db()) && !mutant("read-flushed") {
-                    continue;
-                }
-                f(Place { bucket, index }, head);
+            let Some(block) = slot.block(self.geometry) else {
+                continue;
+            };
+            ahead(block);
+            let ctl = self.load_ctl(block);
+            if !ctl.state().readable() || ctl.gen16() != slot.gen16() {
+                continue;
             }
+            // All 128 bits without early exit: the time must not tell how much of a guess was right.
+            let found = self.id_words(block);
+            if (found.hi ^ id.hi) | (found.lo ^ id.lo) != 0 && !mutant("read-any-id") {
+                continue;
+            }
+            let head = Head { id: *id, ..self.head(block, ctl) };
+            if head.shape.epoch() != min_epoch(head.shape.db()) && !mutant("read-flushed") {
+                continue;
+            }
+            f(place, head);
         }
+    }
+
+    /// The places that bear a tag, one bit each, in slot order. Both buckets at once and without a branch for
+    /// each slot: which of sixteen it is cannot be predicted, that it is one nearly always can.
+    #[inline]
+    pub(crate) fn tagged(self, buckets: [u64; 2], tag: u16) -> u32 {
+        let mut tagged = tag_bits(buckets.map(|bucket| self.bucket(bucket)), tag);
+        if mutant("read-one-bucket") {
+            tagged &= (1 << BUCKET_SLOTS) - 1;
+        }
+        tagged
     }
 
     /// The newest readable copy of a key; equal versions: the later incarnation's block.
     #[inline]
     pub(crate) fn newest(self, id: &KeyId, min_epoch: impl Fn(usize) -> u16) -> Option<(Place, Head)> {
+        self.newest_ahead(id, min_epoch, |_| ())
+    }
+
+    /// [`Mem::newest`], with a word to `ahead` about each block before its memory is waited for.
+    #[inline]
+    pub(crate) fn newest_ahead(
+        self,
+        id: &KeyId,
+        min_epoch: impl Fn(usize) -> u16,
+        ahead: impl Fn(u32),
+    ) -> Option<(Place, Head)> {
         let mut best: Option<(Place, Head)> = None;
-        self.each_copy(id, min_epoch, |place, head| {
+        self.each_copy(id, min_epoch, ahead, |place, head| {
             if best.as_ref().is_none_or(|(_, b)| head.version >= b.version && !mutant("read-first-copy")) {
                 best = Some((place, head));
             }
@@ -128,16 +172,22 @@ impl<'a> Mem<'a> {
         KeyId { hi: w[W_ID_HI].load(Ordering::Relaxed), lo: w[W_ID_LO].load(Ordering::Relaxed) }
     }
 
-    /// The loose slot to link in: the emptier bucket first, which keeps both from filling up.
+    /// The loose slot to link in: the emptier bucket first, which keeps both from filling up. Slots that name
+    /// a block are looked into only if none is empty: each costs a miss of the caches.
     pub(crate) fn loose_place(self, id: &KeyId) -> Option<(Place, Slot)> {
+        let own = |slot: Slot| mutant("put-in-old-slot") && slot != Slot::EMPTY && slot.tag() == tag(id);
+        self.loosest(id, |slot| slot == Slot::EMPTY || own(slot))
+            .or_else(|| self.loosest(id, |slot| self.slot_is_loose(slot)))
+    }
+
+    fn loosest(self, id: &KeyId, is_loose: impl Fn(Slot) -> bool) -> Option<(Place, Slot)> {
         let mut best: Option<(usize, Place, Slot)> = None;
         for bucket in self.buckets_of(id) {
             let mut loose = None;
             let mut count = 0;
             for (index, word) in self.bucket(bucket).iter().enumerate() {
                 let slot = Slot(word.load(Ordering::Acquire));
-                let own = mutant("put-in-old-slot") && slot != Slot::EMPTY && slot.tag() == tag(id);
-                if self.slot_is_loose(slot) || own {
+                if is_loose(slot) {
                     count += 1;
                     loose = loose.or(Some((Place { bucket, index }, slot)));
                 }
@@ -149,5 +199,30 @@ impl<'a> Mem<'a> {
             }
         }
         best.map(|(_, place, slot)| (place, slot))
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::sync::AtomicU64;
+
+    // The machine's own way of finding tags sees exactly the slots that bear one, at their places: neighbours in
+    // value, tags with the sign bit, and tags in the other parts of a word are not taken for it.
+    #[test]
+    fn tags_are_found_where_they_are() {
+        for tag in [0u16, 1, 0x7fff, 0x8000, 0xffff, 0xabcd] {
+            for at in 0..16 {
+                let words: Vec<AtomicU64> = (0..16u64)
+                    .map(|n| {
+                        let top = if n == at { tag } else { tag.wrapping_add(1 << (n % 16)) };
+                        AtomicU64::new(u64::from(top) << 48 | u64::from(tag) << (16 * (n % 3)))
+                    })
+                    .collect();
+                assert_eq!(tag_bits([&words[..8], &words[8..]], tag), 1 << at, "tag {tag:x} at {at}");
+            }
+        }
+        let all: Vec<AtomicU64> = (0..16).map(|_| AtomicU64::new(5 << 48)).collect();
+        assert_eq!(tag_bits([&all[..8], &all[8..]], 5), 0xffff);
     }
 }

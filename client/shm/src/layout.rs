@@ -1,4 +1,4 @@
-//! Layout version 1: where every word of the section is, as one pure function of the configuration.
+//! Layout version 2: where every word of the section is, as one pure function of the configuration.
 //!
 //! ```text
 //! word    0  identity: magic, versions, architecture, configuration echo, layout hash, nonce
@@ -21,9 +21,9 @@ use crate::{GeometryError, SectionConfig, VALUE_BYTES_LIMIT};
 /// "gs-shm01" as a little-endian word.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"gs-shm01");
 /// Version of everything in this file.
-pub(crate) const LAYOUT_VERSION: u64 = 1;
+pub(crate) const LAYOUT_VERSION: u64 = 2;
 /// Oldest reader that understands it.
-pub(crate) const MIN_READER: u64 = 1;
+pub(crate) const MIN_READER: u64 = 2;
 /// Byte order and word size: a section never crosses machines, but a file name may.
 pub(crate) const ARCH: u64 = 0x0102_0304_0506_0708;
 /// Optional parts in use: none yet.

@@ -13,6 +13,7 @@
 
 mod advice;
 mod agent;
+mod ahead;
 mod alloc;
 mod blocks;
 mod check;

@@ -262,7 +262,7 @@ pub(crate) fn byte_is_locked(fd: BorrowedFd<'_>, byte: i64) -> io::Result<bool> 
 
 /// Asks for the cache line of a word ahead of its use.
 #[inline]
-pub(crate) fn prefetch(word: &AtomicU64) {
+pub(crate) fn prefetch<T>(word: &T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch of a valid address has no effect but on caches.
     unsafe {
@@ -272,6 +272,129 @@ pub(crate) fn prefetch(word: &AtomicU64) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = word;
+}
+
+/// Appends words as little-endian bytes, four cache-line quarters at a time instead of one word.
+///
+/// The words may be written by others meanwhile. A copy by the language's own means would then be undefined,
+/// and one by atomics goes word by word; an assembly block is neither. What it read is believed only after the
+/// control word was found unmoved, as with any other way of copying: the block counts as an access to memory,
+/// so the compiler keeps it before the fence, and this processor keeps loads in order.
+#[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri))))]
+#[inline]
+pub(crate) fn append_words(words: &[AtomicU64], out: &mut Vec<u8>) {
+    let bytes = words.len() * 8;
+    out.reserve(bytes);
+    let len = out.len();
+    // SAFETY: the source is `bytes` readable bytes of the slice; the target is the Vec's own spare room, which
+    // was just made that large and overlaps nothing; all of it is written before the length says so. Only the
+    // named registers and flags change, and the stack is not used.
+    unsafe {
+        std::arch::asm!(
+            "sub {left}, 64",
+            "jb 3f",
+            "2:",
+            "movdqu {a}, [{from}]",
+            "movdqu {b}, [{from} + 16]",
+            "movdqu {c}, [{from} + 32]",
+            "movdqu {d}, [{from} + 48]",
+            "movdqu [{to}], {a}",
+            "movdqu [{to} + 16], {b}",
+            "movdqu [{to} + 32], {c}",
+            "movdqu [{to} + 48], {d}",
+            "add {from}, 64",
+            "add {to}, 64",
+            "sub {left}, 64",
+            "jae 2b",
+            "3:",
+            "test {left:l}, 32",
+            "jz 4f",
+            "movdqu {a}, [{from}]",
+            "movdqu {b}, [{from} + 16]",
+            "movdqu [{to}], {a}",
+            "movdqu [{to} + 16], {b}",
+            "add {from}, 32",
+            "add {to}, 32",
+            "4:",
+            "test {left:l}, 16",
+            "jz 5f",
+            "movdqu {a}, [{from}]",
+            "movdqu [{to}], {a}",
+            "add {from}, 16",
+            "add {to}, 16",
+            "5:",
+            "test {left:l}, 8",
+            "jz 6f",
+            "movq {a}, qword ptr [{from}]",
+            "movq qword ptr [{to}], {a}",
+            "6:",
+            left = inout(reg) bytes => _,
+            from = inout(reg) words.as_ptr() => _,
+            to = inout(reg) out.as_mut_ptr().add(len) => _,
+            a = out(xmm_reg) _,
+            b = out(xmm_reg) _,
+            c = out(xmm_reg) _,
+            d = out(xmm_reg) _,
+            options(nostack),
+        );
+        out.set_len(len + bytes);
+    }
+}
+
+/// Which slots of two buckets bear a tag in their top 16 bits: bits 0 to 7 for the first, 8 to 15 for the second.
+///
+/// Sixteen loads by the language's own atomics and what follows them are a seventh of a hit's instructions. Slots
+/// are aligned words, which no x86-64 processor tears within a wider load, and each of its loads acquires.
+/// [`crate::blocks::Slot`]s found here are loaded again before they are followed.
+#[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri))))]
+#[inline]
+pub(crate) fn tag_bits(buckets: [&[AtomicU64]; 2], tag: u16) -> u32 {
+    let [Some(first), Some(second)] = buckets.map(|bucket| bucket.first_chunk::<8>()) else {
+        return 0;
+    };
+    let bits: u32;
+    // SAFETY: reads 64 bytes from each of two arrays of eight words, writes nothing but the named registers,
+    // and does not use the stack.
+    unsafe {
+        let tags = std::arch::x86_64::_mm_set1_epi16(tag.cast_signed());
+        std::arch::asm!(
+            "movdqu {a}, [{first}]",
+            "movdqu {b}, [{first} + 16]",
+            "movdqu {c}, [{first} + 32]",
+            "movdqu {d}, [{first} + 48]",
+            // The upper half of each word, then its upper half: the tags, sign-extended so that packing
+            // cannot saturate.
+            "shufps {a}, {b}, 0xdd",
+            "shufps {c}, {d}, 0xdd",
+            "psrad {a}, 16",
+            "psrad {c}, 16",
+            "packssdw {a}, {c}",
+            "pcmpeqw {a}, {tags}",
+            "movdqu {b}, [{second}]",
+            "movdqu {c}, [{second} + 16]",
+            "movdqu {d}, [{second} + 32]",
+            "movdqu {e}, [{second} + 48]",
+            "shufps {b}, {c}, 0xdd",
+            "shufps {d}, {e}, 0xdd",
+            "psrad {b}, 16",
+            "psrad {d}, 16",
+            "packssdw {b}, {d}",
+            "pcmpeqw {b}, {tags}",
+            "packsswb {a}, {b}",
+            "pmovmskb {bits:e}, {a}",
+            first = in(reg) first.as_ptr(),
+            second = in(reg) second.as_ptr(),
+            tags = in(xmm_reg) tags,
+            bits = lateout(reg) bits,
+            a = out(xmm_reg) _,
+            b = out(xmm_reg) _,
+            c = out(xmm_reg) _,
+            d = out(xmm_reg) _,
+            e = out(xmm_reg) _,
+            options(nostack, readonly, preserves_flags),
+        );
+    }
+    bits
 }
 
 /// Ends the process at once, as a kill would: no destructors, no flushing.

@@ -22,8 +22,9 @@ impl Section {
         if self.detached() {
             return Err(PutError::Detached);
         }
+        self.prefetch(&rec.id);
         let mem = self.mem();
-        let mut old = mem.newest(&rec.id, |db| self.min_epoch(db));
+        let mut old = mem.newest_ahead(&rec.id, |db| self.min_epoch(db), |b| self.prefetch_block(mem, b));
         if let Some((_, head)) = &old
             && head.version > rec.version
             && !mutant("put-below-newer")

@@ -40,19 +40,36 @@ impl Section {
         out: &mut Vec<u8>,
         head: impl Fn(&mut Vec<u8>, &Meta),
     ) -> Lookup {
+        // Both buckets at once, instead of the second after the first has arrived.
+        self.prefetch(id);
+        let mem = self.mem();
+        self.read(id, key, now_ms, touch, out, head, |block| self.prefetch_block(mem, block))
+    }
+
+    /// [`Section::get`] with the buckets on their way; `ahead` is told of each block before it is waited for.
+    #[inline]
+    #[expect(clippy::too_many_arguments, reason = "get's own, and what to do ahead")]
+    pub(crate) fn read(
+        &self,
+        id: &KeyId,
+        key: &[u8],
+        now_ms: u64,
+        touch: bool,
+        out: &mut Vec<u8>,
+        head: impl Fn(&mut Vec<u8>, &Meta),
+        ahead: impl Fn(u32),
+    ) -> Lookup {
         let mem = self.mem();
         if mem.words[layout::STATE].load(Ordering::Acquire) != layout::STATE_READY && !mutant("read-retired")
         {
             return Lookup::Contended;
         }
         let start = out.len();
-        // Both buckets at once, instead of the second after the first has arrived.
-        self.prefetch(id);
         for _ in 0..READ_TRIES {
             // SYNC POINT: the fence is read before the slots and again after; a writer moves it between
             // making the new record readable and taking the old one away.
             let ticket = self.fence(id);
-            let Some((_, found)) = mem.newest(id, |db| self.min_epoch(db)) else {
+            let Some((_, found)) = mem.newest_ahead(id, |db| self.min_epoch(db), &ahead) else {
                 fence(Ordering::Acquire);
                 if self.fence(id) == ticket || mutant("miss-any-fence") {
                     return Lookup::Miss { ticket };
@@ -65,7 +82,7 @@ impl Section {
                 }
                 continue;
             }
-            mem.prefetch_payload(&found);
+            self.prefetch_rest(mem, &found);
             let meta = mem.meta(&found, now_ms);
             match self.copy(mem, &found, key, &meta, out, &head) {
                 Ok(()) => {
@@ -148,36 +165,6 @@ impl Section {
         None
     }
 
-    /// Asks for the cache lines of a key's buckets, ahead of a lookup.
-    #[inline]
-    pub fn prefetch(&self, id: &KeyId) {
-        let mem = self.mem();
-        for bucket in mem.buckets_of(id) {
-            prefetch_line(&mem.bucket(bucket)[0]);
-        }
-    }
-
-    /// Asks for the first lines of the blocks that a key's buckets name: the second step of a batch, once the
-    /// buckets themselves have arrived.
-    #[inline]
-    pub fn prefetch_record(&self, id: &KeyId) {
-        let mem = self.mem();
-        let tag = crate::index::tag(id);
-        for bucket in mem.buckets_of(id) {
-            for word in mem.bucket(bucket) {
-                let slot = crate::blocks::Slot(word.load(Ordering::Relaxed));
-                if slot.tag() != tag {
-                    continue;
-                }
-                if let Some(block) = slot.block(&self.geometry) {
-                    for line in mem.block(block).chunks(8) {
-                        prefetch_line(&line[0]);
-                    }
-                }
-            }
-        }
-    }
-
     /// Whether "expired" may be said: where absence is final, the judged deadline is closed first, so that a
     /// touch that began earlier cannot bring the record back after someone was told it is gone.
     fn expiry_stands(&self, mem: Mem<'_>, found: &Head) -> bool {
@@ -219,32 +206,6 @@ impl Section {
             || record::checksum(&found.id, found.version, found.shape, &out[at..]) == found.checksum;
         if whole && sound { Ok(()) } else { Err(Spoiled::Corrupt) }
     }
-}
-
-impl Mem<'_> {
-    /// Asks for the rest of a record's first two blocks, so that their lines arrive together.
-    #[inline]
-    fn prefetch_payload(self, head: &Head) {
-        let words = HEAD_WORDS + (head.shape.key_len() + head.shape.value_len()).div_ceil(8);
-        let here = self.block(head.block);
-        for line in here[..words.min(here.len())].chunks(8).skip(1) {
-            prefetch_line(&line[0]);
-        }
-        if let Some(next) = self.checked(head.chain.first()) {
-            let there = self.block(next);
-            for line in there[..words.saturating_sub(here.len()).min(there.len())].chunks(8) {
-                prefetch_line(&line[0]);
-            }
-        }
-    }
-}
-
-#[inline]
-fn prefetch_line(word: &AtomicU64) {
-    #[cfg(not(any(loom, shuttle, miri)))]
-    crate::map::prefetch(word);
-    #[cfg(any(loom, shuttle, miri))]
-    let _ = word;
 }
 
 /// The payload of a chain as a stream of words. Nothing it yields is to be believed before the head has been
@@ -293,23 +254,32 @@ impl<'a> PayloadWords<'a> {
     /// Appends the next `len` bytes; false if the chain ends before.
     #[inline]
     pub(crate) fn copy(&mut self, len: usize, out: &mut Vec<u8>) -> bool {
-        let start = out.len();
-        let padded = len.next_multiple_of(8);
-        out.resize(start + padded, 0);
-        let mut rest = &mut out[start..];
-        while !rest.is_empty() {
+        let end = out.len() + len;
+        let mut words = len.div_ceil(8);
+        out.reserve(words * 8);
+        while words > 0 {
             if self.segment.is_empty() && !self.advance() {
                 return false;
             }
-            let n = self.segment.len().min(rest.len() / 8);
-            let (now, later) = rest.split_at_mut(n * 8);
-            for (to, from) in now.as_chunks_mut::<8>().0.iter_mut().zip(self.segment) {
-                *to = from.load(Ordering::Relaxed).to_le_bytes();
-            }
-            self.segment = &self.segment[n..];
-            rest = later;
+            let (now, later) = self.segment.split_at(self.segment.len().min(words));
+            append_words(now, out);
+            self.segment = later;
+            words -= now.len();
         }
-        out.truncate(start + len);
+        out.truncate(end);
         true
+    }
+}
+
+#[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri))))]
+use crate::map::append_words;
+
+/// Appends words as bytes. The path of every machine without one of its own, and of the model checkers.
+#[cfg(not(all(target_arch = "x86_64", not(any(loom, shuttle, miri)))))]
+fn append_words(words: &[AtomicU64], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.resize(start + words.len() * 8, 0);
+    for (to, from) in out[start..].as_chunks_mut::<8>().0.iter_mut().zip(words) {
+        *to = from.load(Ordering::Relaxed).to_le_bytes();
     }
 }

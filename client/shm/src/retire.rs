@@ -200,7 +200,7 @@ impl Section {
         }
         let older = |head: &Head| head.block != except && head.version < version;
         let mut any = false;
-        mem.each_copy(id, |db| self.min_epoch(db), |_, head| any |= older(&head));
+        mem.each_copy(id, |db| self.min_epoch(db), |_| (), |_, head| any |= older(&head));
         if any {
             // Whoever stored the newer copy may not have come to moving the fence yet, and a reader may have
             // passed its slot before it was linked: it must not find the older one gone and nothing moved.

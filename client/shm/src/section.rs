@@ -30,12 +30,16 @@ pub struct Section {
     /// This attachment's owner number: the copy of `presence.slot()` that the hot paths use.
     pub(crate) me: u16,
     pub(crate) secret: [u64; 2],
+    /// The secret of each database, derived from it.
+    secrets: [[u64; 2]; DATABASES],
     /// Hints of free blocks: private, so losing them loses nothing; a CAS decides.
     pub(crate) pool: Mutex<Vec<u32>>,
     /// Where this process looks for free blocks next (owner mode).
     pub(crate) cursor: Private,
     /// Where it looks for abandoned hand-offs next.
     pub(crate) adopt_cursor: Private,
+    /// Words of a record that reads ask for before they know its length; see `ahead`.
+    pub(crate) span: Private,
     pub(crate) counters: Counters,
     /// The liveness table of a private section, shared by its attachments.
     pub(crate) attached: Option<Attached>,
@@ -137,9 +141,14 @@ impl Section {
             cfg,
             presence,
             secret,
+            secrets: std::array::from_fn(|db| {
+                let derived = SipHasher13::new_with_keys(secret[0], secret[1]).hash(&[db as u8]);
+                [derived.h1, derived.h2]
+            }),
             pool: Mutex::new(Vec::new()),
             cursor: Private::new(0),
             adopt_cursor: Private::new(0),
+            span: Private::new(layout::HEAD_WORDS as u64),
             counters: Counters::default(),
             attached,
             shm_name,
@@ -187,13 +196,13 @@ impl Section {
         (self.forked() && !mutant("fork-unnoticed")) || (self.retired() && !mutant("retired-unnoticed"))
     }
 
-    /// Identity of a key in a database: SipHash-1-3-128 under the section's secret.
+    /// Identity of a key in a database (below [`DATABASES`]): SipHash-1-3-128 under a secret that the section's
+    /// gives each database. The database is not hashed as a byte before the key: in one piece and on word
+    /// boundaries the hash takes a third fewer instructions.
     #[inline]
     pub fn key_id(&self, db: u8, key: &[u8]) -> KeyId {
-        let mut hasher = SipHasher13::new_with_keys(self.secret[0], self.secret[1]);
-        hasher.write(&[db]);
-        hasher.write(key);
-        let hash = hasher.finish128();
+        let secret = self.secrets[usize::from(db) & (DATABASES - 1)];
+        let hash = SipHasher13::new_with_keys(secret[0], secret[1]).hash(key);
         KeyId { hi: hash.h1, lo: hash.h2 }
     }
 

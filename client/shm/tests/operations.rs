@@ -61,6 +61,42 @@ fn take_all(s: &Section) -> Vec<Victim> {
     victims
 }
 
+// A batch answers exactly what as many single reads do, in order and key by key, more than a window at a time, and
+// tells each value's place in the output; what is absent or expired takes no room there.
+#[test]
+fn many_at_once_read_as_one_by_one() {
+    let s = owner();
+    let keys: Vec<String> = (0..53).map(|n| format!("key-{n}")).collect();
+    for (n, key) in keys.iter().enumerate().filter(|(n, _)| n % 5 != 0) {
+        let value: Vec<u8> = (0..n * 37).map(|i| (i + n) as u8).collect();
+        put(&s, key.as_bytes(), &value, 1);
+        if n % 7 == 0 {
+            assert!(s.set_deadline(&s.key_id(0, key.as_bytes()), key.as_bytes(), NOW, NOW - 1).is_some());
+        }
+    }
+    let batch: Vec<(KeyId, &[u8])> = keys.iter().map(|k| (s.key_id(0, k.as_bytes()), k.as_bytes())).collect();
+    let mut out = b"before".to_vec();
+    let mut answers = Vec::new();
+    s.get_many(&batch, NOW, true, &mut out, |n, answer, at| answers.push((n, answer, at)));
+    assert_eq!(answers.len(), keys.len());
+    let mut end = b"before".len();
+    for (n, (at, answer, range)) in answers.into_iter().enumerate() {
+        assert_eq!((at, range.start), (n, end), "in order, one after the other");
+        end = range.end;
+        let alone = get(&s, 0, keys[n].as_bytes(), NOW);
+        match answer {
+            Lookup::Hit(meta) => {
+                let (one, bytes) = alone.unwrap();
+                assert_eq!((meta.at, &out[range]), (one.at, &bytes[..]));
+            }
+            Lookup::Miss { .. } => assert!(alone.is_none() && range.is_empty() && (n % 5 == 0 || n % 7 == 0)),
+            Lookup::Contended => panic!("nobody contends"),
+        }
+    }
+    assert_eq!(out.len(), end);
+    quiet(&s);
+}
+
 // What was put is what is read, for every length around the block boundaries.
 #[test]
 fn values_of_every_length() {

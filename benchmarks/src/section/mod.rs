@@ -1,0 +1,3 @@
+//! Parts of the section's benchmarks.
+
+pub mod store;
