@@ -35,11 +35,11 @@ pub(crate) const fn mutant(_name: &str) -> bool {
     false
 }
 
-/// Counting stand-ins: same layout, and each write first passes [`crash::point`].
+/// Counting stand-ins: same layout, each access is a step and each write first passes [`crash::point`].
 #[cfg(all(not(any(loom, shuttle)), feature = "crash-points"))]
 mod counted {
     use super::Ordering;
-    use super::crash::point;
+    use super::crash::{point, step};
 
     macro_rules! counted {
         ($name:ident, $of:ty, $int:ty) => {
@@ -53,6 +53,7 @@ mod counted {
                     Self(<$of>::new(value))
                 }
                 pub(crate) fn load(&self, order: Ordering) -> $int {
+                    step();
                     self.0.load(order)
                 }
                 pub(crate) fn store(&self, value: $int, order: Ordering) {
@@ -84,13 +85,19 @@ mod counted {
     counted!(AtomicU16, std::sync::atomic::AtomicU16, u16);
 }
 
-/// Where a crash test says at which shared write this process shall end.
+/// Where a test says at which shared write this process shall end or stop, and learns how many steps an
+/// operation took.
 #[cfg(all(not(any(loom, shuttle)), feature = "crash-points"))]
 pub mod crash {
+    use std::cell::Cell;
     use std::sync::atomic::{AtomicU64, Ordering};
 
+    thread_local! {
+        static STEPS: Cell<u64> = const { Cell::new(0) };
+    }
     static WRITES: AtomicU64 = AtomicU64::new(0);
     static END_AT: AtomicU64 = AtomicU64::new(u64::MAX);
+    static STOP_AT: AtomicU64 = AtomicU64::new(u64::MAX);
 
     /// Ends the process (`_exit(77)`) just before the n-th shared write from now (0 is the very next).
     pub fn arm(n: u64) {
@@ -98,15 +105,38 @@ pub mod crash {
         END_AT.store(n, Ordering::SeqCst);
     }
 
-    /// Never end; returns how many shared writes there were since [`arm`].
+    /// Stops the process (SIGSTOP) just before the n-th shared write from now; SIGCONT lets it go on there.
+    pub fn arm_stop(n: u64) {
+        WRITES.store(0, Ordering::SeqCst);
+        STOP_AT.store(n, Ordering::SeqCst);
+    }
+
+    /// Neither; returns how many shared writes there were since it was armed.
     pub fn disarm() -> u64 {
         END_AT.store(u64::MAX, Ordering::SeqCst);
+        STOP_AT.store(u64::MAX, Ordering::SeqCst);
         WRITES.load(Ordering::SeqCst)
     }
 
+    /// Shared accesses of this thread, reads and writes, since it began.
+    pub fn steps() -> u64 {
+        STEPS.get()
+    }
+
+    #[inline]
+    pub(crate) fn step() {
+        STEPS.set(STEPS.get().wrapping_add(1));
+    }
+
     pub(crate) fn point() {
-        if WRITES.fetch_add(1, Ordering::SeqCst) == END_AT.load(Ordering::SeqCst) {
+        step();
+        let write = WRITES.fetch_add(1, Ordering::SeqCst);
+        if write == END_AT.load(Ordering::SeqCst) {
             crate::map::exit_now(77);
+        }
+        if write == STOP_AT.load(Ordering::SeqCst) {
+            // An error leaves the process running, and the test that waits for it to stop says so.
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
         }
     }
 }

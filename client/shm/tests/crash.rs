@@ -7,6 +7,8 @@
 
 #[path = "support/fork.rs"]
 mod fork;
+#[path = "support/scenarios.rs"]
+mod scenarios;
 
 use fork::End;
 use gs_shm::*;
@@ -311,6 +313,39 @@ fn fill_dies() {
             None => assert!(!done),
         },
     );
+}
+
+// Every operation there is, in both modes, of chains and of full sections: whoever is left reads what may be
+// read, and one turn of the hand later everything is accounted for and works on.
+#[test]
+fn every_operation_dies_everywhere() {
+    let place = scenarios::Place::new();
+    let dir = place.dir();
+    for scenario in scenarios::all() {
+        let died = (0..WRITES_MAX).find(|n| {
+            let at = format!("{}, write {n}", scenario.name);
+            let s = place.prepared(&scenario);
+            let end = fork::spawn(|| {
+                let child = Section::attach(dir, scenarios::NAME, None).expect("attach");
+                crash::arm(*n);
+                (scenario.operation)(&child, dir);
+                crash::disarm();
+                std::mem::forget(child);
+                0
+            })
+            .wait();
+            assert!(end == End::Code(0) || end == End::Code(77), "{at}: {end:?}");
+            scenario.verify(&s, &at);
+            scenarios::recovered(&s, &at);
+            scenario.verify(&s, &at);
+            scenarios::delete(&s, b"key", 9);
+            assert_eq!(scenarios::read(&s, b"key"), None, "{at}: an older copy came back");
+            end == End::Code(0)
+        });
+        let died = died.expect("an operation makes fewer writes");
+        assert!(died > 0, "{}: writes nothing", scenario.name);
+        println!("{:?} {}: died at each of {died} writes", scenario.mode, scenario.name);
+    }
 }
 
 // The section's making dies at every shared write: the next creator makes a good one, and no shared memory

@@ -32,6 +32,19 @@ pub(crate) fn spawn(f: impl FnOnce() -> i32) -> Child {
 }
 
 impl Child {
+    /// Waits until it is stopped (true) or has ended (false; it is still to be waited for).
+    pub(crate) fn stopped(&self) -> bool {
+        // SAFETY: all zeroes is a value of this plain struct, and the call only writes it; WNOWAIT leaves
+        // the child to `wait`.
+        unsafe {
+            let mut info: libc::siginfo_t = std::mem::zeroed();
+            let flags = libc::WSTOPPED | libc::WEXITED | libc::WNOWAIT;
+            let got = libc::waitid(libc::P_PID, self.0 as libc::id_t, &mut info, flags);
+            assert_eq!(got, 0, "waitid failed");
+            info.si_code == libc::CLD_STOPPED
+        }
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(self) -> End {
         let mut status = 0;

@@ -71,7 +71,7 @@ pub(crate) fn run_if_asked() -> Option<i32> {
     // Orphans of a killed supervisor go on for ever otherwise.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     // The supervisor's blows are to fall in time on a machine with few processors.
-    let _ = rustix::process::nice(5);
+    let _ = rustix::process::nice(19);
     let words: Vec<&str> = words.split('\t').collect();
     let [role, number, seed, parent, keys, dir, oracle] = words[..] else {
         return Some(64);
