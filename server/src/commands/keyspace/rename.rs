@@ -163,8 +163,13 @@ fn bring(
     // Written before the source goes: a write may have to wait for room, and then nothing has changed.
     let (kind, deadline_ms) = (found.kind, found.deadline_ms);
     let (event, by) = (KeyEvent::SILENT, ctx.conn.info.id);
+    let replaces = target == Target::Any && meta(ctx, to)?.is_some();
     node.write(&Write { db: to.db, key: to.key, value: &value, kind, deadline_ms, event, by })?;
     forget(ctx, to.db, to.key);
+    if replaces {
+        // For Redis the old one ends without a word, and another key comes to be.
+        node.happened(to.db, to.key, KeyEvent::NEW);
+    }
     if let Some(gone) = gone {
         destroy_as(ctx, from.key, "renamed", KeyEvent::SILENT)?;
         node.happened(from.db, from.key, KeyEvent::generic(gone));
