@@ -1,6 +1,7 @@
 //! What a node remembers of one connection.
 
-use crate::core::bus::{Inbox, Mailbox, mailbox};
+use crate::core::bus::{Inbox, Mailbox};
+use crate::core::change::tracking::Tracker;
 use crate::core::change::watch::Watching;
 use crate::core::clients::{ClientInfo, FactsNow};
 use crate::core::keyspace::Scope;
@@ -28,14 +29,19 @@ pub struct Subscriptions {
     pub channels: BTreeSet<Vec<u8>>,
     /// Patterns, in order.
     pub patterns: BTreeSet<Vec<u8>>,
-    /// Where messages come in, once it ever subscribed.
-    pub mailbox: Option<(Mailbox, Inbox)>,
+    /// Shard channels, in order.
+    pub shards: BTreeSet<Vec<u8>>,
 }
 
 impl Subscriptions {
-    /// How many subscriptions there are.
+    /// How many channels and patterns there are; shard channels are counted apart.
     pub fn count(&self) -> usize {
         self.channels.len() + self.patterns.len()
+    }
+
+    /// True where there is none of any kind.
+    pub fn is_empty(&self) -> bool {
+        self.count() + self.shards.len() == 0
     }
 }
 
@@ -93,6 +99,12 @@ pub struct Conn {
     pub watching: Watching,
     /// What it listens to.
     pub subs: Subscriptions,
+    /// Where messages come in, once it ever subscribed, tracked keys, or somebody sent it something.
+    pub inbox: Option<Inbox>,
+    /// How it is told of keys that it cached.
+    pub tracker: Option<Arc<Tracker>>,
+    /// True from CLIENT CACHING to the end of the next command or transaction.
+    pub caching: bool,
     /// The stream it follows, for a front end's agent.
     pub follow: Option<Follow>,
     /// Which replies are held back.
@@ -121,6 +133,9 @@ impl Conn {
             multi: None,
             watching: Watching::default(),
             subs: Subscriptions::default(),
+            inbox: None,
+            tracker: None,
+            caching: false,
             follow: None,
             mute: Mute::No,
             is_peer: false,
@@ -131,9 +146,33 @@ impl Conn {
         }
     }
 
-    /// The mailbox of this connection, made at the first subscription.
+    /// The mailbox of this connection, made when it is first needed.
     pub fn mailbox(&mut self, bytes_max: usize) -> Mailbox {
-        self.subs.mailbox.get_or_insert_with(|| mailbox(bytes_max)).0.clone()
+        let mailbox = self.info.letterbox.mailbox(bytes_max);
+        self.open_mail();
+        mailbox
+    }
+
+    /// Takes the inbox that somebody else had made.
+    pub fn open_mail(&mut self) {
+        if self.inbox.is_none() {
+            self.inbox = self.info.letterbox.take();
+        }
+    }
+
+    /// True where a message belongs right behind the reply of the command that caused it: only RESP3 can tell one
+    /// from the other, and what is broadcast is gathered first.
+    pub fn hears_at_once(&self) -> bool {
+        let gathers = self.tracker.as_ref().is_some_and(|tracker| tracker.broadcasts());
+        self.inbox.is_some() && self.proto == Protocol::Resp3 && !gathers
+    }
+
+    /// Caches nothing any more.
+    pub fn end_tracking(&mut self, node: &Node) {
+        self.caching = false;
+        if let Some(tracker) = self.tracker.take() {
+            node.end_tracking(&tracker);
+        }
     }
 
     /// Tells others what they may see of the connection as it is now; `out` are the bytes of replies that wait and
@@ -155,7 +194,7 @@ impl Conn {
 
     /// True while only subscription commands are allowed: RESP2 cannot tell a message from an answer.
     pub fn only_listens(&self) -> bool {
-        self.proto == Protocol::Resp2 && self.subs.count() > 0
+        self.proto == Protocol::Resp2 && !self.subs.is_empty()
     }
 
     /// Forgets the transaction and what it watches: run, discarded or refused.
@@ -167,6 +206,7 @@ impl Conn {
     /// Ends all that others hold of this connection.
     pub fn end(&mut self, node: &Node) {
         self.watching.clear(node, self.info.id);
+        self.end_tracking(node);
         self.unsubscribe_all(node);
         if let (Some(follow), Some(relay)) = (self.follow.take(), node.relay()) {
             follow.agent.connected.store(false, Ordering::Release);
@@ -178,7 +218,10 @@ impl Conn {
     /// Ends all subscriptions without a word, for RESET and at the end.
     pub fn unsubscribe_all(&mut self, node: &Node) {
         for channel in std::mem::take(&mut self.subs.channels) {
-            node.bus.unsubscribe(&channel, self.info.id);
+            node.bus.unsubscribe(false, &channel, self.info.id);
+        }
+        for channel in std::mem::take(&mut self.subs.shards) {
+            node.bus.unsubscribe(true, &channel, self.info.id);
         }
         for pattern in std::mem::take(&mut self.subs.patterns) {
             node.bus.punsubscribe(&pattern, self.info.id);

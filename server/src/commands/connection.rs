@@ -4,6 +4,7 @@ pub mod client;
 pub mod kill;
 pub mod list;
 pub mod pause;
+pub mod tracking;
 
 use crate::commands::conn::Mute;
 use crate::commands::parse::integer;
@@ -297,6 +298,7 @@ fn quit(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     let node = ctx.node;
     ctx.conn.end_transaction(node);
+    ctx.conn.end_tracking(node);
     ctx.conn.unsubscribe_all(node);
     ctx.conn.proto = Protocol::Resp2;
     ctx.conn.authenticated = node.settings.requirepass.is_none();

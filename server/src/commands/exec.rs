@@ -48,12 +48,19 @@ pub fn execute(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
         return queue(ctx, args);
     }
-    run(ctx, row, args)
+    let outcome = run(ctx, row, args);
+    if ctx.node.changes.armed() {
+        ctx.node.changes.tracking.done(ctx.conn.info.id);
+    }
+    outcome
 }
 
 /// Runs a row that has been admitted, and counts it.
 pub fn run(ctx: &mut Ctx<'_>, row: &'static Command, args: Args<'_>) -> Outcome {
     let mark = ctx.out.len();
+    if ctx.conn.tracker.is_some() {
+        note_reads(ctx, row, args);
+    }
     let outcome = (row.run)(ctx, args);
     match &outcome {
         Ok(_) => {
@@ -70,6 +77,19 @@ pub fn run(ctx: &mut Ctx<'_>, row: &'static Command, args: Args<'_>) -> Outcome 
         Err(_) => ctx.out.truncate(mark),
     }
     outcome
+}
+
+/// Notes the keys that a caching client is about to read: before it does, so that no change is missed.
+fn note_reads(ctx: &Ctx<'_>, row: &Command, args: Args<'_>) {
+    let Some(tracker) = &ctx.conn.tracker else { return };
+    let (options, caching) = (&tracker.options, ctx.conn.caching);
+    let wanted = !(options.bcast || options.optin && !caching || options.optout && caching);
+    if wanted && row.spec.flags.contains(Flags::READONLY) {
+        let max = ctx.node.settings.tracked_keys_max;
+        for key in row.spec.keys.places(args).filter_map(|place| args.get(place)) {
+            ctx.node.changes.tracking.note(tracker.client, key, max);
+        }
+    }
 }
 
 /// Where it is listened for: a `keymiss` for each key that a reading command did not find.

@@ -1,5 +1,7 @@
 //! Channels: subscribing, publishing, and who listens.
 
+pub mod shard;
+
 use crate::commands::introspect::container;
 use crate::commands::parse::pattern;
 use crate::commands::{Command, Ctx, Outcome, Reply};
@@ -172,9 +174,13 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-/// One confirmation: a push in RESP3, an array in RESP2.
 fn confirm(ctx: &mut Ctx<'_>, kind: &str, name: Option<&[u8]>) {
     let count = ctx.conn.subs.count();
+    confirm_of(ctx, kind, name, count);
+}
+
+/// One confirmation: a push in RESP3, an array in RESP2.
+fn confirm_of(ctx: &mut Ctx<'_>, kind: &str, name: Option<&[u8]>, count: usize) {
     let mut reply = ctx.reply();
     reply.push(3);
     reply.bulk_str(kind);
@@ -190,7 +196,7 @@ fn subscribe(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let mailbox = ctx.conn.mailbox(node.settings.pubsub_buffer_bytes);
     for channel in args.skip(1) {
         if ctx.conn.subs.channels.insert(channel.to_vec()) {
-            node.bus.subscribe(channel, client, &mailbox);
+            node.bus.subscribe(false, channel, client, &mailbox);
         }
         confirm(ctx, "subscribe", Some(channel));
     }
@@ -223,7 +229,7 @@ fn unsubscribe(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (node, client) = (ctx.node, ctx.conn.info.id);
     for channel in &names {
         if ctx.conn.subs.channels.remove(*channel) {
-            node.bus.unsubscribe(channel, client);
+            node.bus.unsubscribe(false, channel, client);
         }
         confirm(ctx, "unsubscribe", Some(channel));
     }
@@ -268,7 +274,7 @@ fn channels(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Err(Refusal::subcommand_syntax(b"pubsub", args.at(1)).into());
     }
     let wanted = args.get(2).map(pattern).transpose()?;
-    let mut channels = ctx.node.bus.channels(wanted);
+    let mut channels = ctx.node.bus.channels(false, wanted);
     channels.sort_unstable();
     let mut reply = ctx.reply();
     reply.array(channels.len());
@@ -285,7 +291,7 @@ fn numsub(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     reply.array(names.len() * 2);
     for channel in names {
         reply.bulk(channel);
-        reply.uint(node.bus.subscribers(channel) as u64);
+        reply.uint(node.bus.subscribers(false, channel) as u64);
     }
     Ok(Reply::Done)
 }

@@ -4,97 +4,18 @@
 //! cut off, nobody else waits for it. Messages are shared, not copied, among subscribers. Order is kept per
 //! publisher.
 
+mod mailbox;
+
+pub use mailbox::{Inbox, Letterbox, Mailbox, Message, mailbox};
+
 use bytes::Bytes;
 use dashmap::DashMap;
 use gs_resp::glob_match;
 use parking_lot::RwLock;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use tokio::sync::mpsc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Number of a client connection, unique in the life of a node.
 pub type ClientId = u64;
-
-/// A message on its way to one subscriber.
-#[derive(Clone, Debug)]
-pub struct Message {
-    /// The pattern that matched, for a pattern subscription.
-    pub pattern: Option<Bytes>,
-    /// The channel it was published on.
-    pub channel: Bytes,
-    /// What was published.
-    pub payload: Bytes,
-}
-
-impl Message {
-    fn size(&self) -> usize {
-        self.channel.len() + self.payload.len() + 64
-    }
-}
-
-/// The sending side of a subscriber's mailbox.
-#[derive(Clone, Debug)]
-pub struct Mailbox {
-    sender: mpsc::UnboundedSender<Message>,
-    queued: Arc<AtomicUsize>,
-    cut: Arc<AtomicBool>,
-    bytes_max: usize,
-}
-
-/// The receiving side.
-#[derive(Debug)]
-pub struct Inbox {
-    receiver: mpsc::UnboundedReceiver<Message>,
-    queued: Arc<AtomicUsize>,
-    cut: Arc<AtomicBool>,
-}
-
-/// Makes a mailbox that holds at most `bytes_max` bytes of unread messages.
-pub fn mailbox(bytes_max: usize) -> (Mailbox, Inbox) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let (queued, cut) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-    let inbox = Inbox { receiver, queued: queued.clone(), cut: cut.clone() };
-    (Mailbox { sender, queued, cut, bytes_max }, inbox)
-}
-
-impl Mailbox {
-    /// Puts a message in; false when the subscriber is gone or was cut for not reading.
-    fn post(&self, message: Message) -> bool {
-        if self.cut.load(Ordering::Acquire) {
-            return false;
-        }
-        let size = message.size();
-        if self.queued.fetch_add(size, Ordering::AcqRel) + size > self.bytes_max {
-            self.cut.store(true, Ordering::Release);
-        }
-        // The message that overflows still goes in, so that the reader wakes up and sees the cut.
-        self.sender.send(message).is_ok()
-    }
-}
-
-impl Inbox {
-    /// The next message; none when the mailbox overflowed and the connection must be closed.
-    pub async fn next(&mut self) -> Option<Message> {
-        let message = self.receiver.recv().await?;
-        self.taken(message)
-    }
-
-    /// The next message if one is there.
-    pub fn try_next(&mut self) -> Option<Message> {
-        let message = self.receiver.try_recv().ok()?;
-        self.taken(message)
-    }
-
-    fn taken(&mut self, message: Message) -> Option<Message> {
-        self.queued.fetch_sub(message.size(), Ordering::AcqRel);
-        (!self.is_cut()).then_some(message)
-    }
-
-    /// True once the mailbox overflowed.
-    pub fn is_cut(&self) -> bool {
-        self.cut.load(Ordering::Acquire)
-    }
-}
 
 type Subscribers = Vec<(ClientId, Mailbox)>;
 
@@ -102,6 +23,8 @@ type Subscribers = Vec<(ClientId, Mailbox)>;
 #[derive(Default)]
 pub struct Bus {
     channels: DashMap<Bytes, Subscribers>,
+    /// Shard channels have names of their own, and no patterns.
+    shards: DashMap<Bytes, Subscribers>,
     patterns: RwLock<Vec<(Bytes, Subscribers)>>,
     pattern_count: AtomicUsize,
     delivered: AtomicU64,
@@ -116,20 +39,24 @@ fn add(list: &mut Subscribers, client: ClientId, mailbox: &Mailbox) -> bool {
 }
 
 impl Bus {
-    /// Subscribes; false if the client already was.
-    pub fn subscribe(&self, channel: &[u8], client: ClientId, mailbox: &Mailbox) -> bool {
-        add(&mut self.channels.entry(Bytes::copy_from_slice(channel)).or_default(), client, mailbox)
+    fn of(&self, shard: bool) -> &DashMap<Bytes, Subscribers> {
+        if shard { &self.shards } else { &self.channels }
+    }
+
+    /// Subscribes to a channel or a shard channel; false if the client already was.
+    pub fn subscribe(&self, shard: bool, channel: &[u8], client: ClientId, mailbox: &Mailbox) -> bool {
+        add(&mut self.of(shard).entry(Bytes::copy_from_slice(channel)).or_default(), client, mailbox)
     }
 
     /// Unsubscribes; false if the client was not subscribed.
-    pub fn unsubscribe(&self, channel: &[u8], client: ClientId) -> bool {
+    pub fn unsubscribe(&self, shard: bool, channel: &[u8], client: ClientId) -> bool {
         let mut was = false;
-        if let Some(mut list) = self.channels.get_mut(channel) {
+        if let Some(mut list) = self.of(shard).get_mut(channel) {
             let before = list.len();
             list.retain(|(id, _)| *id != client);
             was = list.len() != before;
         }
-        self.channels.remove_if(channel, |_, list| list.is_empty());
+        self.of(shard).remove_if(channel, |_, list| list.is_empty());
         was
     }
 
@@ -178,8 +105,8 @@ impl Bus {
         let (channel, payload) = (Bytes::copy_from_slice(channel), Bytes::copy_from_slice(payload));
         let mut reached = 0;
         let post = |list: &Subscribers, pattern: Option<&Bytes>| {
-            let message =
-                Message { pattern: pattern.cloned(), channel: channel.clone(), payload: payload.clone() };
+            let (pattern, channel, payload) = (pattern.cloned(), channel.clone(), payload.clone());
+            let message = Message::Published { pattern, channel, payload, shard: false };
             list.iter().filter(|(_, mailbox)| mailbox.post(message.clone())).count()
         };
         if let Some(list) = self.channels.get(&channel) {
@@ -194,15 +121,27 @@ impl Bus {
         reached
     }
 
-    /// Channels with subscribers that match the pattern, or all.
-    pub fn channels(&self, pattern: Option<&[u8]>) -> Vec<Bytes> {
-        let wanted = |name: &Bytes| pattern.is_none_or(|p| glob_match(p, name));
-        self.channels.iter().map(|entry| entry.key().clone()).filter(wanted).collect()
+    /// Publishes on a shard channel and returns how many subscribers got it.
+    pub fn publish_shard(&self, channel: &[u8], payload: &[u8]) -> usize {
+        let Some(list) = self.shards.get(channel) else {
+            return 0;
+        };
+        let (channel, payload) = (list.key().clone(), Bytes::copy_from_slice(payload));
+        let message = Message::Published { pattern: None, channel, payload, shard: true };
+        let reached = list.iter().filter(|(_, mailbox)| mailbox.post(message.clone())).count();
+        self.delivered.fetch_add(reached as u64, Ordering::Relaxed);
+        reached
     }
 
-    /// Subscribers of one channel, patterns not counted.
-    pub fn subscribers(&self, channel: &[u8]) -> usize {
-        self.channels.get(channel).map_or(0, |list| list.len())
+    /// Channels, or shard channels, with subscribers that match the pattern, or all.
+    pub fn channels(&self, shard: bool, pattern: Option<&[u8]>) -> Vec<Bytes> {
+        let wanted = |name: &Bytes| pattern.is_none_or(|p| glob_match(p, name));
+        self.of(shard).iter().map(|entry| entry.key().clone()).filter(wanted).collect()
+    }
+
+    /// Subscribers of one channel or shard channel, patterns not counted.
+    pub fn subscribers(&self, shard: bool, channel: &[u8]) -> usize {
+        self.of(shard).get(channel).map_or(0, |list| list.len())
     }
 
     /// Distinct patterns subscribed to.
@@ -226,16 +165,30 @@ mod tests {
     async fn channels_and_patterns_deliver_in_order() {
         let bus = Bus::default();
         let (mailbox, mut inbox) = mailbox(10_000);
-        assert!(bus.subscribe(b"auths/session", 1, &mailbox));
-        assert!(!bus.subscribe(b"auths/session", 1, &mailbox));
+        assert!(bus.subscribe(false, b"auths/session", 1, &mailbox));
+        assert!(!bus.subscribe(false, b"auths/session", 1, &mailbox));
         assert!(bus.psubscribe(b"auths/*", 1, &mailbox));
         assert!(bus.is_heard(b"auths/x") && !bus.is_heard(b"other"));
         assert_eq!(bus.publish(b"auths/session", b"one"), 2);
-        assert_eq!(inbox.next().await.unwrap().pattern, None);
-        assert_eq!(inbox.next().await.unwrap().pattern.unwrap(), "auths/*");
-        assert!(bus.unsubscribe(b"auths/session", 1) && bus.punsubscribe(b"auths/*", 1));
+        assert!(matches!(inbox.next().await, Some(Message::Published { pattern: None, .. })));
+        assert!(
+            matches!(inbox.next().await, Some(Message::Published { pattern: Some(p), .. }) if p == "auths/*")
+        );
+        assert!(bus.unsubscribe(false, b"auths/session", 1) && bus.punsubscribe(b"auths/*", 1));
         assert_eq!(bus.publish(b"auths/session", b"two"), 0);
-        assert!(bus.channels(None).is_empty() && bus.patterns() == 0);
+        assert!(bus.channels(false, None).is_empty() && bus.patterns() == 0);
+    }
+
+    /// A shard channel and a channel of the same name are two; patterns do not see shard channels.
+    #[tokio::test]
+    async fn shard_channels_are_apart() {
+        let bus = Bus::default();
+        let (mailbox, mut inbox) = mailbox(10_000);
+        assert!(bus.subscribe(true, b"c", 1, &mailbox) && bus.psubscribe(b"*", 1, &mailbox));
+        assert_eq!((bus.publish_shard(b"c", b"m"), bus.publish_shard(b"d", b"m")), (1, 0));
+        assert!(matches!(inbox.next().await, Some(Message::Published { shard: true, .. })));
+        assert_eq!((bus.subscribers(true, b"c"), bus.subscribers(false, b"c")), (1, 0));
+        assert!(bus.unsubscribe(true, b"c", 1) && bus.channels(true, None).is_empty());
     }
 
     /// A subscriber that never reads costs a bounded amount of memory and is then cut.
@@ -243,7 +196,7 @@ mod tests {
     async fn a_reader_that_does_not_read_is_cut() {
         let bus = Bus::default();
         let (slow, mut inbox) = mailbox(1_000);
-        bus.subscribe(b"c", 1, &slow);
+        bus.subscribe(false, b"c", 1, &slow);
         while bus.publish(b"c", &[0; 100]) == 1 {}
         assert!(inbox.is_cut());
         assert!(inbox.next().await.is_none());

@@ -8,6 +8,7 @@
 //! looks, or it sees the count. What changes keys without their stripe (the sweep, an eviction) fences itself.
 
 pub mod event;
+pub mod tracking;
 pub mod watch;
 
 pub use event::{Classes, KeyEvent};
@@ -39,6 +40,8 @@ pub struct Changes {
     armed: Armed,
     /// Watched keys.
     pub watches: watch::Watches,
+    /// Keys that clients cache.
+    pub tracking: tracking::Tracking,
     /// The classes of `notify-keyspace-events`.
     classes: AtomicU32,
 }
@@ -127,8 +130,9 @@ impl Node {
     pub fn set_event_classes(&self, classes: Classes) {
         let before = Classes(self.changes.classes.swap(classes.0, Ordering::AcqRel));
         if before.is_silent() != classes.is_silent() {
+            // Nobody's stripe is passed: an event that is published an instant later than it could be is no harm,
+            // and CONFIG SET may run in a transaction that holds them.
             self.changes.arm(before.is_silent());
-            self.stripes.pass_all();
         }
     }
 
@@ -136,12 +140,14 @@ impl Node {
     pub fn emptied(&self, db: Option<u8>) {
         if self.changes.armed_after() {
             self.changes.watches.emptied(db);
+            self.changes.tracking.emptied();
         }
     }
 
     #[cold]
     fn tell(&self, change: &Change<'_>) {
         self.changes.watches.touched(change.id);
+        self.changes.tracking.touched(change.key, change.by);
         self.publish_event(change.db, change.key, change.event);
     }
 

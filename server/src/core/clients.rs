@@ -1,6 +1,6 @@
 //! The connections of a node: what CLIENT LIST and the limits look at.
 
-use crate::core::bus::ClientId;
+use crate::core::bus::{ClientId, Letterbox};
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use std::net::SocketAddr;
@@ -100,6 +100,8 @@ pub struct ClientInfo {
     pub no_evict: AtomicBool,
     /// True for one whose reads are no uses.
     pub no_touch: AtomicBool,
+    /// The way to its messages.
+    pub letterbox: Letterbox,
     /// True for TLS.
     pub tls: bool,
     /// Set to end the connection; see [`ClientInfo::end`].
@@ -163,6 +165,7 @@ impl Clients {
             monitors: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
             no_touch: AtomicBool::new(false),
+            letterbox: Letterbox::default(),
             tls: ends.tls,
             kill: AtomicBool::new(false),
             task: Mutex::default(),

@@ -5,17 +5,19 @@
 //! request, its unread replies, its unread messages, the time until it has said who it is.
 
 mod ahead;
+mod deliver;
 mod run;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
 
 use crate::commands::Conn;
+use crate::core::bus::{Inbox, Message};
 use crate::core::clients::ClientInfo;
 use crate::core::node::Node;
 use crate::core::stream::Next;
 use crate::io::pipe::{Pipe, Stream, Turn};
-use gs_resp::{Limits, Parser, Writer};
+use gs_resp::{Limits, Parser, Protocol};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -153,7 +155,7 @@ impl<S: Stream> Serving<S> {
             let followed = self.session.conn.follow.is_some();
             let appended = node.relay().filter(|_| followed).map(|relay| relay.stream.appended());
             let mut appended = pin!(appended);
-            let mut flow = self.messages();
+            let mut flow = self.messages(None);
             let mut drained = true;
             if matches!(flow, Flow::On) {
                 (flow, drained) = self.events();
@@ -186,7 +188,10 @@ impl<S: Stream> Serving<S> {
                 self.full_since_ms = node.now_ms();
             }
             let wanted = self.parser.needed().saturating_sub(self.pipe.input.len());
-            let mailbox = &mut self.session.conn.subs.mailbox;
+            // Invalidations may be sent here from another connection before this one ever listened.
+            let waits_for_mail =
+                self.session.conn.inbox.is_none() && self.session.conn.proto == Protocol::Resp3;
+            let Conn { inbox, info, .. } = &mut self.session.conn;
             tokio::select! {
                 biased;
                 turned = self.pipe.turn(!full, wanted) => match turned? {
@@ -198,13 +203,14 @@ impl<S: Stream> Serving<S> {
                     Turn::Wrote => self.progressed(),
                 },
                 () = maybe(appended.as_mut()) => {}
-                message = next_message(mailbox), if self.pipe.pending() < CHUNK_BYTES => match message {
-                    Some(message) => self.deliver(&message),
+                message = next_message(inbox), if self.pipe.pending() < CHUNK_BYTES => match message {
+                    Some(message) => drop(self.messages(Some(message))),
                     None => {
                         self.cut("messages");
                         return Ok(());
                     }
                 },
+                () = info.letterbox.made(), if waits_for_mail => {}
                 _ = self.signal.changed() => {
                     self.heed();
                     if self.look_around() {
@@ -245,7 +251,7 @@ impl<S: Stream> Serving<S> {
         if self.killed() {
             return true;
         }
-        if self.session.conn.subs.mailbox.as_ref().is_some_and(|(_, inbox)| inbox.is_cut()) {
+        if self.session.conn.inbox.as_ref().is_some_and(Inbox::is_cut) {
             self.cut("messages");
             return true;
         }
@@ -262,7 +268,7 @@ impl<S: Stream> Serving<S> {
                 conn.scratch = Vec::new();
             }
             let silent = now_ms.saturating_sub(conn.info.active_ms.load(Ordering::Relaxed));
-            let listens = conn.subs.count() > 0 || conn.follow.is_some();
+            let listens = !conn.subs.is_empty() || conn.follow.is_some();
             return self.bounds.idle_ms > 0 && silent >= self.bounds.idle_ms && !listens;
         }
         false
@@ -272,44 +278,6 @@ impl<S: Stream> Serving<S> {
         let info = &self.session.conn.info;
         self.session.node.metrics.outbox_cut.add(1);
         tracing::warn!(client = info.id, addr = %info.addr, "cut off: it does not read its {what}");
-    }
-
-    /// Takes the messages that are there.
-    fn messages(&mut self) -> Flow {
-        while self.pipe.pending() < CHUNK_BYTES {
-            let Some((_, inbox)) = &mut self.session.conn.subs.mailbox else {
-                return Flow::On;
-            };
-            match inbox.try_next() {
-                Some(message) => self.deliver(&message),
-                None if inbox.is_cut() => {
-                    self.cut("messages");
-                    return Flow::Drop;
-                }
-                None => return Flow::On,
-            }
-        }
-        Flow::On
-    }
-
-    fn deliver(&mut self, message: &crate::core::bus::Message) {
-        let conn = &self.session.conn;
-        let mut w = Writer { out: &mut self.pipe.out, proto: conn.proto };
-        // What was on its way when the client unsubscribed is not delivered after it was told so.
-        match &message.pattern {
-            Some(pattern) if conn.subs.patterns.contains(&pattern[..]) => {
-                w.push(4);
-                w.bulk(b"pmessage");
-                w.bulk(pattern);
-            }
-            None if conn.subs.channels.contains(&message.channel[..]) => {
-                w.push(3);
-                w.bulk(b"message");
-            }
-            _ => return,
-        }
-        w.bulk(&message.channel);
-        w.bulk(&message.payload);
     }
 
     /// Sends a follower the events since the last one. The second answer is true when none is left.
@@ -345,12 +313,10 @@ async fn maybe<F: Future>(mut future: Pin<&mut Option<F>>) {
     }
 }
 
-/// The next message of a subscriber; for ever, where there is no mailbox.
-async fn next_message(
-    mailbox: &mut Option<(crate::core::bus::Mailbox, crate::core::bus::Inbox)>,
-) -> Option<crate::core::bus::Message> {
-    match mailbox {
-        Some((_, inbox)) => inbox.next().await,
+/// The next message for a connection; for ever, where nobody ever needed its mailbox.
+async fn next_message(inbox: &mut Option<Inbox>) -> Option<Message> {
+    match inbox {
+        Some(inbox) => inbox.next().await,
         None => std::future::pending().await,
     }
 }

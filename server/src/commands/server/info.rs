@@ -83,7 +83,7 @@ fn clients(node: &Node, lines: &mut Lines) {
     lines.line("cluster_connections", 0);
     lines.line("maxclients", node.settings.clients_max);
     lines.line("blocked_clients", node.clients.paused());
-    lines.line("tracking_clients", 0);
+    lines.line("tracking_clients", node.changes.tracking.clients());
 }
 
 fn memory(node: &Node, lines: &mut Lines) {
@@ -136,7 +136,7 @@ fn stats(node: &Node, lines: &mut Lines) {
     lines.line("evicted_keys", figures.evicted);
     lines.line("keyspace_hits", figures.hits);
     lines.line("keyspace_misses", figures.misses);
-    lines.line("pubsub_channels", node.bus.channels(None).len());
+    lines.line("pubsub_channels", node.bus.channels(false, None).len());
     lines.line("pubsub_patterns", node.bus.patterns());
     lines.line("total_error_replies", figures.errors);
 }

@@ -50,6 +50,9 @@ impl<S: Stream> Serving<S> {
                     flow = self.command(parser.args(&input[at..])).await?;
                     (self.pipe.input, self.parser) = (input, parser);
                     at += consumed;
+                    if matches!(flow, Flow::On) && self.session.conn.hears_at_once() {
+                        flow = self.messages(None);
+                    }
                     if !matches!(flow, Flow::On) {
                         break;
                     }
@@ -99,6 +102,8 @@ impl<S: Stream> Serving<S> {
         let flow = self.attempts(args).await;
         let conn = &mut self.session.conn;
         conn.scope.clear();
+        // It is good for one command, or for one transaction.
+        conn.caching &= conn.multi.is_some() || args.is(0, "client");
         conn.mute = conn.mute.next();
         flow
     }
