@@ -42,6 +42,8 @@ mod record;
 mod region;
 mod retire;
 mod section;
+#[cfg(not(any(loom, shuttle)))]
+mod settle;
 mod sync;
 mod types;
 

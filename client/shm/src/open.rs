@@ -59,6 +59,7 @@ impl Section {
             match header::adoptable(&old, &geometry, cfg, secret) {
                 Ok(mapping) => {
                     let section = files.join(mapping, geometry, cfg.clone(), secret, old)?;
+                    section.settle();
                     section.recount();
                     return Ok((section, Origin::Adopted));
                 }

@@ -9,6 +9,8 @@
 mod fork;
 #[path = "support/scenarios.rs"]
 mod scenarios;
+#[path = "crash/successor.rs"]
+mod successor;
 
 use fork::End;
 use gs_shm::*;
