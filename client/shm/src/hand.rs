@@ -94,7 +94,9 @@ impl Section {
         let newest = mem.newest(&head.id, |db| self.min_epoch(db));
         if newest.is_some_and(|(_, newest)| newest.version > head.version && !mutant("older-sent")) {
             // As in `kill_older`: the fence moves before the old copy goes, whoever takes it.
-            self.bump(&head.id);
+            if !mutant("hand-no-fence") {
+                self.bump(&head.id);
+            }
             self.retire(mem, head.block, head.ctl);
             return None;
         }

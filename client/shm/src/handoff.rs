@@ -38,7 +38,7 @@ impl Section {
             && words.copy(head.shape.value_len(), value);
         // Exact, not merely readable: whoever moved it on has it now.
         crate::sync::fence(crate::sync::Ordering::Acquire);
-        let moved = mem.load_ctl(at.index) != ctl && !mutant("copy-no-recheck");
+        let moved = mem.load_ctl(at.index) != ctl;
         let sound = whole
             && record::checksum(&head.id, head.version, head.shape, &value[value_at..]) == head.checksum
             && (!self.cfg.keep_keys || self.key_id(head.shape.db() as u8, &key[key_at..]) == head.id);

@@ -85,7 +85,7 @@ pub(crate) const CONT_WORDS: usize = 2;
 pub(crate) const BUCKET_SLOTS: usize = pick(8, 2);
 
 const PAGE: u64 = 4096;
-pub(crate) const BLOCK_BYTES_MIN: u32 = if cfg!(any(loom, shuttle)) { 80 } else { 128 };
+pub(crate) const BLOCK_BYTES_MIN: u32 = if cfg!(any(loom, shuttle)) { 72 } else { 128 };
 pub(crate) const BLOCK_BYTES_MAX: u32 = 4096;
 /// Key bytes that the smallest permitted section leaves room for beside the longest value.
 const KEY_ALLOWANCE_BYTES: usize = pick(1024, 8);

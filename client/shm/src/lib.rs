@@ -18,6 +18,10 @@ mod alloc;
 mod blocks;
 mod check;
 mod config;
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod defences;
+#[cfg(any(loom, shuttle))]
+mod dying;
 mod error;
 #[cfg(not(any(loom, shuttle)))]
 mod files;

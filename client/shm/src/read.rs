@@ -9,9 +9,9 @@ use crate::sync::{AtomicU64, Ordering, fence, mutant};
 use crate::types::{KeyId, Leased, Lookup, Meta};
 
 /// Scans of one lookup before it answers [`Lookup::Contended`].
-const READ_TRIES: usize = if cfg!(any(loom, shuttle)) { 2 } else { 4 };
+const READ_TRIES: usize = if cfg!(loom) { 1 } else { 4 };
 /// Scans of a peek; see there.
-const PEEK_TRIES: usize = if cfg!(any(loom, shuttle)) { 2 } else { 16 };
+const PEEK_TRIES: usize = if cfg!(loom) { 2 } else { 16 };
 
 /// Why a copy did not become a hit.
 enum Spoiled {

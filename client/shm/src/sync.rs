@@ -5,7 +5,10 @@
 //! (`crash-points`). [`mutant`] leaves one defence out (`--cfg gs_mutants`), to see that a test misses it.
 
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU16, AtomicU64, Ordering, fence};
+pub(crate) use loom::sync::atomic::{AtomicU16, Ordering, fence};
+
+#[cfg(loom)]
+pub(crate) use doored::AtomicU64;
 
 // Shuttle knows sequential consistency alone: orderings and fences are loom's to judge.
 #[cfg(all(shuttle, not(loom)))]
@@ -19,6 +22,55 @@ pub(crate) use std::sync::atomic::{AtomicU16, AtomicU64};
 
 #[cfg(all(not(any(loom, shuttle)), feature = "crash-points"))]
 pub(crate) use counted::{AtomicU16, AtomicU64};
+
+/// Loom's word behind a door. Loom keeps one last access of each object to find out what races with what, so
+/// a thread that loads a word before it swaps it hides its race with an earlier reader. Everyone passes the
+/// door with a relaxed read-modify-write, which orders nothing and races with all others.
+#[cfg(loom)]
+mod doored {
+    use super::Ordering;
+    use loom::sync::atomic::AtomicU64 as Word;
+
+    #[derive(Debug)]
+    pub(crate) struct AtomicU64 {
+        door: Word,
+        word: Word,
+    }
+
+    impl AtomicU64 {
+        pub(crate) fn new(value: u64) -> Self {
+            Self { door: Word::new(0), word: Word::new(value) }
+        }
+        /// Payload is moved relaxed and never swapped: it needs no door.
+        fn pass(&self, order: Ordering) -> &Word {
+            if order != Ordering::Relaxed {
+                self.door.fetch_add(0, Ordering::Relaxed);
+            }
+            &self.word
+        }
+        pub(crate) fn load(&self, order: Ordering) -> u64 {
+            self.pass(order).load(order)
+        }
+        pub(crate) fn store(&self, value: u64, order: Ordering) {
+            self.pass(order).store(value, order);
+        }
+        pub(crate) fn compare_exchange(
+            &self,
+            old: u64,
+            new: u64,
+            ok: Ordering,
+            err: Ordering,
+        ) -> Result<u64, u64> {
+            self.pass(ok).compare_exchange(old, new, ok, err)
+        }
+        pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
+            self.pass(order).fetch_add(value, order)
+        }
+        pub(crate) fn fetch_sub(&self, value: u64, order: Ordering) -> u64 {
+            self.pass(order).fetch_sub(value, order)
+        }
+    }
+}
 
 /// Whether the defence of this name is to be left out: `GS_MUTANT` names it. Listed in MUTANTS.md with the
 /// test that then fails.

@@ -137,7 +137,11 @@ fn overwrite() {
             let _ = s.put(&rec(s, b"key", NEW, 2), NOW).unwrap();
         },
         |s, done, n| match read(s, b"key").unwrap_or_else(|| panic!("lost at write {n}")) {
-            (1, value) => assert!(!done && value == OLD),
+            (1, value) => {
+                assert!(!done && value == OLD);
+                let both = s.check(LATER).is_ok_and(|report| report.duplicates > 0);
+                assert!(!both, "write {n}: the newer copy is there and the older one was read");
+            }
             (2, value) => assert_eq!(value, NEW),
             other => panic!("{other:?}"),
         },
@@ -278,6 +282,27 @@ fn no_older_copy_surfaces() {
             },
         );
     }
+}
+
+// A copy that a newer one hides expires without a word: its key has not.
+#[test]
+fn a_hidden_copy_expires_silently() {
+    at_every_write(
+        Mode::Owner,
+        |s| {
+            let _ = s.put(&NewRecord { deadline_ms: NOW + 10, ..rec(s, b"key", OLD, 1) }, NOW).unwrap();
+        },
+        |s| {
+            let _ = s.put(&rec(s, b"key", NEW, 2), NOW).unwrap();
+        },
+        |s, _, n| {
+            let newer = s.peek(&s.key_id(0, b"key"), b"key", NOW).is_some_and(|meta| meta.version == 2);
+            s.expire_sweep(0, s.geometry().blocks, LATER, &mut |meta, _| {
+                assert!(!newer, "write {n}: version {} told as expired", meta.version);
+            });
+            assert_eq!(read(s, b"key").is_some(), newer, "write {n}");
+        },
+    );
 }
 
 // A reclaimer dies at it: the next one goes on.

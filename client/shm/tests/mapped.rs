@@ -156,6 +156,7 @@ fn attach_matrix() {
                 Ok(s) => {
                     let _ = get(&s, b"k");
                     let _ = s.stats();
+                    assert!(at != 64 || u64::from_le_bytes(was) == word, "not ready and attached to");
                     assert!(at > 12 || u64::from_le_bytes(was) == word, "word {at} = {word:#x} was accepted");
                 }
             }

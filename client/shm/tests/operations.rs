@@ -3,6 +3,8 @@
 
 #[path = "operations/cache.rs"]
 mod cache;
+#[path = "operations/defences.rs"]
+mod defences;
 #[path = "operations/handoff.rs"]
 mod handoff;
 

@@ -131,7 +131,6 @@ pub const COMMANDS: &[Command] = &[
 
 /// HELP of each container.
 pub const HELP: &[Command] = &[
-    help("acl", "6.0.0", Group::Server, Acl::SLOW),
     help("client", "5.0.0", Group::Connection, Acl::CONNECTION),
     help("command", "5.0.0", Group::Server, Acl::CONNECTION),
     help("config", "5.0.0", Group::Server, Acl::SLOW),

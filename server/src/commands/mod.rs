@@ -14,7 +14,6 @@ pub mod expire;
 pub mod hash;
 pub mod introspect;
 pub mod keyspace;
-pub mod meter;
 pub mod parse;
 pub mod peer;
 pub mod pubsub;

@@ -6,7 +6,6 @@ mod cases;
 mod connections;
 mod hashes;
 mod scripts;
-mod server;
 mod sets;
 mod several;
 mod sorted;
@@ -303,9 +302,4 @@ fn arity_of_every_command() {
 #[test]
 fn clients_and_their_connections() {
     compare("clients", &connections::clients());
-}
-
-#[test]
-fn the_server_and_its_options() {
-    compare("server", &server::all());
 }
