@@ -15,6 +15,9 @@ const EPOCHS_PER_PURGE: u16 = 1 << 14;
 /// Buckets tried for a random key before a full turn is made.
 const RANDOM_TURN: u64 = 1 << 20;
 
+/// Records that ended in passing and wait to be told of, at most.
+const PASSED_MAX: usize = 65_536;
+
 impl Section {
     /// Shows the readable, unexpired records of `buckets` buckets, beginning at `from`, with their keys (empty
     /// where keys are not kept); of a key's copies the newest. Returns where to go on, `None` at the end.
@@ -73,6 +76,24 @@ impl Section {
         own.then_some(head)
     }
 
+    /// Ends an expired record that is in the way of a write. An owner's next sweep tells of it as of those that it
+    /// ends itself.
+    pub(crate) fn expire_in_passing(&self, mem: Mem<'_>, head: &Head, now_ms: u64) {
+        let mut key = Vec::new();
+        let owner = self.cfg.mode == Mode::Owner && !self.forked();
+        let keyed = if owner { self.keyed_head(mem, head.block, &mut key) } else { None };
+        let newest = mem.newest(&head.id, |db| self.min_epoch(db));
+        let hidden = newest.is_some_and(|(_, n)| n.version > head.version);
+        if self.retire_expired(mem, head, now_ms)
+            && let Some(keyed) = keyed.filter(|keyed| keyed.ctl == head.ctl && !hidden)
+        {
+            let mut passed = self.passed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if passed.len() < PASSED_MAX {
+                passed.push((mem.meta(&keyed, now_ms), key));
+            }
+        }
+    }
+
     /// Looks at `blocks` blocks from `from_block` on, reclaims what has expired (and what was flushed or
     /// abandoned), and tells each expired record to `f` with its key. Returns where to go on; wraps.
     pub fn expire_sweep(
@@ -86,6 +107,9 @@ impl Section {
         if self.detached() {
             return from_block % total;
         }
+        let passed =
+            std::mem::take(&mut *self.passed.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        passed.iter().for_each(|(meta, key)| f(meta, key));
         let mem = self.mem();
         let mut key = Vec::new();
         let mut at = from_block % total;

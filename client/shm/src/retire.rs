@@ -129,7 +129,7 @@ impl Section {
                         count(&self.counters.recovered);
                     }
                 } else if expired_too && head.deadline.expired(now_ms) {
-                    self.retire_expired(mem, &head, now_ms);
+                    self.expire_in_passing(mem, &head, now_ms);
                 }
             }
             State::Leaving => {}

@@ -15,7 +15,7 @@ use crate::map::ForkPage;
 use crate::process::{Attached, Presence, attached_table};
 use crate::region::Region;
 use crate::sync::{Ordering, mutant};
-use crate::types::{KeyId, Stats};
+use crate::types::{KeyId, Meta, Stats};
 use crate::{DATABASES, OpenError, SectionConfig};
 
 /// A section of shared (or private) memory: every method may be called from any thread at any time.
@@ -34,6 +34,8 @@ pub struct Section {
     secrets: [[u64; 2]; DATABASES],
     /// Hints of free blocks: private, so losing them loses nothing; a CAS decides.
     pub(crate) pool: Mutex<Vec<u32>>,
+    /// Records that expired in the way of a write, for the next sweep to tell.
+    pub(crate) passed: Mutex<Vec<(Meta, Vec<u8>)>>,
     /// Where this process looks for free blocks next (owner mode).
     pub(crate) cursor: Private,
     /// Where it looks for abandoned hand-offs next.
@@ -146,6 +148,7 @@ impl Section {
                 [derived.h1, derived.h2]
             }),
             pool: Mutex::new(Vec::new()),
+            passed: Mutex::default(),
             cursor: Private::new(0),
             adopt_cursor: Private::new(0),
             span: Private::new(layout::HEAD_WORDS as u64),

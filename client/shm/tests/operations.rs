@@ -205,6 +205,27 @@ fn expire_sweep_tells_and_frees() {
     assert_eq!(quiet(&s).live, 25);
 }
 
+// A write that needs room ends expired records itself; whoever listens for expiry hears of those as well, once.
+#[test]
+fn what_expires_in_the_way_of_a_write_is_told() {
+    let s = owner();
+    let key = |n: usize| format!("old{n}").into_bytes();
+    let mut stored = 0;
+    while s.put(&NewRecord { deadline_ms: NOW + 10, ..rec(&s, &key(stored), &[0; 900], 1) }, NOW).is_ok() {
+        stored += 1;
+    }
+    let later = NOW + 20;
+    for n in 0..stored / 2 {
+        s.put(&rec(&s, format!("new{n}").as_bytes(), &[1; 900], 2), later).unwrap();
+    }
+    let mut told: Vec<Vec<u8>> = Vec::new();
+    s.expire_sweep(0, s.geometry().blocks, later, &mut |_, key| told.push(key.to_vec()));
+    told.sort();
+    let mut expected: Vec<_> = (0..stored).map(key).collect();
+    expected.sort();
+    assert_eq!(told, expected);
+}
+
 // Delete kills whatever state the record is in, moves the fence, and says what it found.
 #[test]
 fn delete_finds_every_state() {

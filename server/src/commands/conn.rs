@@ -184,6 +184,7 @@ impl Conn {
             resp: self.proto.number() as usize,
             sub: self.subs.channels.len(),
             psub: self.subs.patterns.len(),
+            ssub: self.subs.shards.len(),
             multi: multi.map_or(0, |multi| 1 + multi.queue.len()),
             multi_mem: multi.map_or(0, |multi| multi.bytes),
             row: self.row,

@@ -55,6 +55,8 @@ facts! {
     sub
     /// Patterns it listens to.
     psub
+    /// Shard channels it listens to.
+    ssub
     /// 1 more than the commands it has queued; 0 outside of MULTI.
     multi
     /// Bytes that those hold.

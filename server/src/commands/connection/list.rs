@@ -2,6 +2,7 @@
 
 use crate::commands::parse::integer_in;
 use crate::commands::{Command, Ctx, Outcome, Reply, table};
+use crate::core::change::tracking::Tracker;
 use crate::core::clients::ClientInfo;
 use crate::core::node::Node;
 use gs_resp::{AclCategories as Acl, Arg, Args, Arity, Flags, Group, Keys, Refusal, Roles, Spec};
@@ -116,13 +117,16 @@ fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 /// The letters of `flags=`.
-fn flags(info: &ClientInfo, is_subscriber: bool, is_queueing: bool) -> String {
+fn flags(info: &ClientInfo, tracker: Option<&Tracker>, is_subscriber: bool, is_queueing: bool) -> String {
     let set = |flag: &std::sync::atomic::AtomicBool| flag.load(Ordering::Relaxed);
     let letters = [
         (set(&info.monitors), 'O'),
         (is_subscriber, 'P'),
         (is_queueing, 'x'),
         (set(&info.paused), 'b'),
+        (tracker.is_some(), 't'),
+        (tracker.is_some_and(Tracker::is_broken), 'R'),
+        (tracker.is_some_and(Tracker::broadcasts), 'B'),
         (set(&info.kill), 'A'),
         (set(&info.no_evict), 'e'),
         (set(&info.no_touch), 'T'),
@@ -136,6 +140,7 @@ fn describe(node: &Node, info: &ClientInfo, own: (u64, usize)) -> String {
     let now_ms = node.now_ms();
     let seconds = |since: u64| now_ms.saturating_sub(since) / 1000;
     let facts = info.facts.load();
+    let tracker = node.changes.tracking.of(info.id);
     let library = info.library.lock().clone();
     let (input, input_room) = (info.input.load(Ordering::Relaxed), info.input_room.load(Ordering::Relaxed));
     let argv = if own.0 == info.id { own.1 } else { 0 };
@@ -145,7 +150,7 @@ fn describe(node: &Node, info: &ClientInfo, own: (u64, usize)) -> String {
     // Writing to a String cannot fail.
     let _ = write!(
         line,
-        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub=0 multi={}",
+        "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} multi={}",
         info.id,
         info.addr,
         info.laddr,
@@ -153,10 +158,11 @@ fn describe(node: &Node, info: &ClientInfo, own: (u64, usize)) -> String {
         info.name.lock(),
         seconds(info.since_ms),
         seconds(info.active_ms.load(Ordering::Relaxed)),
-        flags(info, facts.sub + facts.psub > 0, facts.multi > 0),
+        flags(info, tracker.as_deref(), facts.sub + facts.psub + facts.ssub > 0, facts.multi > 0),
         facts.db,
         facts.sub,
         facts.psub,
+        facts.ssub,
         facts.multi as i64 - 1,
     );
     let _ = write!(
@@ -166,9 +172,10 @@ fn describe(node: &Node, info: &ClientInfo, own: (u64, usize)) -> String {
     );
     let _ = writeln!(
         line,
-        " tot-mem={total} events={} cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={} tls={}",
+        " tot-mem={total} events={} cmd={} user=default redir={} resp={} lib-name={} lib-ver={} tls={}",
         if facts.out > 0 { "rw" } else { "r" },
         command.map_or_else(|| "NULL".to_owned(), |row| row.spec.full_name()),
+        tracker.map_or(-1, |tracker| tracker.options.redirect as i64),
         facts.resp.max(2),
         library.0,
         library.1,
