@@ -3,3 +3,4 @@
 pub mod overhead;
 pub mod room;
 pub mod section;
+pub mod sim;

@@ -11,14 +11,20 @@ use gs_policies::{Evict, evict, pressure};
 use parking_lot::RwLock;
 
 pub use gs_conf::Backing;
-pub use gs_policies::evict::{Cutoff, Fifo, LeastLife, Recency};
+pub use gs_policies::evict::{Cutoff, Fifo, LeastLife};
 pub use gs_policies::pressure::PressureParams;
+pub use gs_policies::recency::Recency;
 pub use gs_shm::*;
 
 use crate::clock::Clock;
 
 /// An eviction policy as a cache holds it.
 pub type Policy = Arc<dyn Evict + Send + Sync>;
+
+/// What a section evicts of the records that its hand met: see [`Recency`].
+pub fn by_recency(met: &mut [Met], wanted: usize) -> usize {
+    Recency::DEFAULT.choose(met, wanted, |met| (met.refs, met.idle_ms))
+}
 
 /// A section with its clock and its tier's eviction policy.
 pub struct Cache {
@@ -63,7 +69,8 @@ impl Cache {
     }
 
     /// Puts a cache together from a section that was opened elsewhere.
-    pub fn over(section: Section, clock: Clock, policy: Policy) -> Cache {
+    pub fn over(mut section: Section, clock: Clock, policy: Policy) -> Cache {
+        section.set_choose(by_recency);
         Cache {
             section,
             clock,

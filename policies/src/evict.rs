@@ -51,50 +51,8 @@ pub trait Evict {
 }
 
 /// True when the deadline has passed: every policy takes such a record.
-fn expired(view: &View) -> bool {
+pub(crate) fn expired(view: &View) -> bool {
     view.remaining_ms == Some(0)
-}
-
-/// CLOCK with quick demotion, for the front end's section and the relay.
-///
-/// A new record starts with `refs == 0`, so one that is never read again goes at the hand's first pass instead of
-/// living through several. Each hit buys one more pass, three at most. On session traces recency is what predicts
-/// a next read; frequency does not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Recency {
-    /// A record that was never read is spared while it is younger than this, unless pressure is 90 or more.
-    /// 0 (the default) spares none.
-    pub spare_younger_ms: u64,
-}
-
-/// From this pressure on [`Recency`] spares nobody.
-pub const SPARE_BELOW_PRESSURE: u8 = 90;
-
-impl Evict for Recency {
-    fn judge(&self, view: &View) -> Verdict {
-        if expired(view) {
-            return Verdict::Take;
-        }
-        if view.refs > 0 {
-            return Verdict::Demerit;
-        }
-        if view.age_ms < self.spare_younger_ms && view.pressure < SPARE_BELOW_PRESSURE {
-            return Verdict::Keep;
-        }
-        Verdict::Take
-    }
-
-    fn worse(&self, a: &View, b: &View) -> Ordering {
-        expired(b)
-            .cmp(&expired(a))
-            .then(a.refs.cmp(&b.refs))
-            .then(b.idle_ms.cmp(&a.idle_ms))
-            .then(b.age_ms.cmp(&a.age_ms))
-    }
-
-    fn name(&self) -> &'static str {
-        "recency"
-    }
 }
 
 /// Oldest first, whatever was read: for an expansion node, whose hits move the object back up anyway.

@@ -6,7 +6,7 @@
 //! | question | module |
 //! |---|---|
 //! | may this object come in? what when there is no room? | [`admit`], [`quota`] |
-//! | is this record a victim? | [`evict`] |
+//! | is this record a victim? which of these? | [`evict`], [`recency`] |
 //! | where does a victim go? | [`age`] |
 //! | how much room must be made, when may a relief hand back? | [`pressure`] |
 //! | which node owns a slot? | [`place`] |
@@ -21,8 +21,10 @@ pub mod params;
 pub mod place;
 pub mod pressure;
 pub mod quota;
+pub mod recency;
 
 pub use age::{AgeParams, Reach, Route, route};
-pub use evict::{Evict, Fifo, LeastLife, Recency, Verdict, View};
+pub use evict::{Evict, Fifo, LeastLife, Verdict, View};
 pub use params::Params;
 pub use place::{Node, owner};
+pub use recency::Recency;

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 fn open() -> [Box<dyn Evict>; 4] {
     [
         Box::new(Recency::default()),
-        Box::new(Recency { spare_younger_ms: 60_000 }),
+        Box::new(Recency { grace_ms: 0, newcomers_pct: 100 }),
         Box::new(Fifo { older_than_ms: 0 }),
         Box::new(LeastLife { remaining_up_to_ms: u64::MAX }),
     ]
@@ -19,7 +19,7 @@ fn open() -> [Box<dyn Evict>; 4] {
 /// And with it shut: what they take now, they take for another reason.
 fn shut() -> [Box<dyn Evict>; 3] {
     [
-        Box::new(Recency { spare_younger_ms: u64::MAX }),
+        Box::new(Recency { grace_ms: u64::MAX, newcomers_pct: 0 }),
         Box::new(Fifo { older_than_ms: u64::MAX }),
         Box::new(LeastLife { remaining_up_to_ms: 0 }),
     ]
@@ -37,73 +37,148 @@ fn view() -> impl Strategy<Value = View> {
         })
 }
 
+/// What a policy may be asked, and what it said wrong.
+type Broken = Result<(), String>;
+
+fn ensure(kept: bool, rule: &str, policy: &dyn Evict, views: &[&View]) -> Broken {
+    if kept { Ok(()) } else { Err(format!("{}: {rule}: {views:?}", policy.name())) }
+}
+
+/// A sweep must end with room: whoever is judged again and again under full pressure, with a demerit costing a
+/// reference, is taken within four passes.
+fn ends_with_room(policy: &dyn Evict, view: &View) -> Broken {
+    let mut now = View { pressure: 100, ..*view };
+    for _ in 0..4 {
+        match policy.judge(&now) {
+            Verdict::Take => return Ok(()),
+            Verdict::Demerit => now.refs = now.refs.saturating_sub(1),
+            Verdict::Keep => break,
+        }
+    }
+    ensure(false, "repeated passes take every record", policy, &[view])
+}
+
+/// What holds for one record, whatever the cutoff.
+fn judges_well(policy: &dyn Evict, view: &View) -> Broken {
+    let verdict = policy.judge(view);
+    // A demerit on zero would wrap the counter around in a caller that trusts the verdict.
+    ensure(verdict != Verdict::Demerit || view.refs > 0, "a demerit needs a reference", policy, &[view])?;
+    ensure(policy.judge(&view.clone()) == verdict, "equal views, equal verdicts", policy, &[view])?;
+    // Dead weight goes first, whatever the policy thinks of its age or its readers.
+    let dead = View { remaining_ms: Some(0), ..*view };
+    ensure(policy.judge(&dead) == Verdict::Take, "the expired are always taken", policy, &[&dead])
+}
+
+/// Sampling sorts by `worse`; an order with a cycle would panic there or pick at random.
+fn orders(policy: &dyn Evict, a: &View, b: &View, c: &View) -> Broken {
+    let worse = |a: &View, b: &View| policy.worse(a, b);
+    ensure(worse(a, b) == worse(b, a).reverse(), "two views compare one way", policy, &[a, b])?;
+    ensure(worse(a, a) == Ordering::Equal, "a view is its own equal", policy, &[a])?;
+    let chain = worse(a, b).is_le() && worse(b, c).is_le();
+    ensure(!chain || worse(a, c).is_le(), "the order is transitive", policy, &[a, b, c])?;
+    let dead = View { remaining_ms: Some(0), ..*a };
+    let alive = b.remaining_ms != Some(0);
+    ensure(!alive || worse(&dead, b) == Ordering::Less, "the expired are worst", policy, &[&dead, b])
+}
+
+/// The whole contract, for one policy whose cutoff is wide open (`open`) or wherever it may be.
+fn conforms(policy: &dyn Evict, open: bool, a: &View, b: &View, c: &View) -> Broken {
+    judges_well(policy, a)?;
+    orders(policy, a, b, c)?;
+    if open { ends_with_room(policy, a) } else { Ok(()) }
+}
+
 proptest! {
-    /// A sweep must end with room: whoever is judged again and again under full pressure, with a demerit costing a
-    /// reference, is taken within four passes.
     #[test]
-    fn repeated_passes_take_every_record(view in view()) {
+    fn every_policy_keeps_the_contract(a in view(), b in view(), c in view()) {
         for policy in open() {
-            let mut view = View { pressure: 100, ..view };
-            let mut passes = 0;
-            loop {
-                passes += 1;
-                prop_assert!(passes <= 4, "{} never takes {view:?}", policy.name());
-                match policy.judge(&view) {
-                    Verdict::Take => break,
-                    Verdict::Demerit => view.refs -= 1,
-                    Verdict::Keep => prop_assert!(false, "{} keeps {view:?} for ever", policy.name()),
-                }
+            conforms(policy.as_ref(), true, &a, &b, &c).map_err(TestCaseError::fail)?;
+        }
+        for policy in shut() {
+            conforms(policy.as_ref(), false, &a, &b, &c).map_err(TestCaseError::fail)?;
+        }
+    }
+
+    /// Choosing is choosing: nobody is lost or doubled, as many go as were wanted, and whoever goes ranks no lower
+    /// than whoever of the same kind (newcomer or not) stays.
+    #[test]
+    fn a_choice_takes_the_worst_of_each_kind(
+        met in proptest::collection::vec((0u8..=3, 0u64..200_000), 0..60), wanted in 0usize..70, pct in 0u8..=100,
+    ) {
+        let policy = Recency { newcomers_pct: pct, ..Recency::DEFAULT };
+        let mut after = met.clone();
+        let chosen = policy.choose(&mut after, wanted, |view| *view);
+        prop_assert_eq!(chosen, wanted.min(met.len()));
+        let sorted = |mut list: Vec<(u8, u64)>| { list.sort_unstable(); list };
+        prop_assert_eq!(sorted(after.clone()), sorted(met.clone()));
+        let (gone, kept) = after.split_at(chosen);
+        for newcomer in [true, false] {
+            let rank = |(refs, idle_ms): &(u8, u64)| ((*refs == 0) == newcomer).then(|| policy.rank(*refs, *idle_ms));
+            let least_gone = gone.iter().filter_map(rank).min().unwrap_or(u64::MAX);
+            let most_kept = kept.iter().filter_map(rank).max().unwrap_or(0);
+            prop_assert!(least_gone >= most_kept, "{gone:?} went, {kept:?} stayed");
+        }
+    }
+}
+
+/// A suite that lets everything pass proves nothing: each of these breaks one rule, and is caught at it.
+#[test]
+fn broken_policies_are_caught() {
+    struct Broken(&'static str, fn(&View) -> Verdict, fn(&View, &View) -> Ordering);
+    impl Evict for Broken {
+        fn judge(&self, view: &View) -> Verdict {
+            self.1(view)
+        }
+        fn worse(&self, a: &View, b: &View) -> Ordering {
+            self.2(a, b)
+        }
+        fn name(&self) -> &'static str {
+            self.0
+        }
+    }
+    let sound = |view: &View| Recency::DEFAULT.judge(view);
+    let order = |a: &View, b: &View| Recency::DEFAULT.worse(a, b);
+    fn never(_: &View) -> Verdict {
+        Verdict::Keep
+    }
+    fn takes_only_the_dead(view: &View) -> Verdict {
+        if view.remaining_ms == Some(0) { Verdict::Take } else { Verdict::Keep }
+    }
+    fn demerits_all(view: &View) -> Verdict {
+        if view.remaining_ms == Some(0) { Verdict::Take } else { Verdict::Demerit }
+    }
+    fn remembers(_: &View) -> Verdict {
+        use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+        static TURN: AtomicBool = AtomicBool::new(false);
+        if TURN.fetch_xor(true, Relaxed) { Verdict::Take } else { Verdict::Keep }
+    }
+    let refs_round = |a: &View, b: &View| match (a.refs, b.refs) {
+        (0, 2) => Ordering::Greater,
+        (2, 0) => Ordering::Less,
+        (a, b) => a.cmp(&b),
+    };
+    let suspects: [(&str, Broken); 7] = [
+        ("the expired are always taken", Broken("spares the dead", never, order)),
+        ("repeated passes take every record", Broken("hoards", takes_only_the_dead, order)),
+        ("a demerit needs a reference", Broken("wraps", demerits_all, order)),
+        ("equal views, equal verdicts", Broken("remembers", remembers, order)),
+        ("two views compare one way", Broken("always less", sound, |_, _| Ordering::Less)),
+        ("the order is transitive", Broken("goes round", sound, refs_round)),
+        ("the expired are worst", Broken("by refs alone", sound, |a, b| a.refs.cmp(&b.refs))),
+    ];
+    let views: Vec<View> = (0..=2).map(|refs| View { refs, ..VIEW }).collect();
+    for (rule, policy) in suspects {
+        let mut said = Vec::new();
+        for a in &views {
+            for b in &views {
+                said.extend(views.iter().filter_map(|c| conforms(&policy, true, a, b, c).err()));
             }
         }
-    }
-
-    /// A demerit on zero would wrap the counter around in a caller that trusts the verdict.
-    #[test]
-    fn a_demerit_needs_a_reference(view in view()) {
-        for policy in open().iter().chain(&shut()) {
-            if policy.judge(&view) == Verdict::Demerit {
-                prop_assert!(view.refs > 0, "{}", policy.name());
-            }
-        }
-    }
-
-    /// Dead weight goes first, whatever the policy thinks of its age or its readers.
-    #[test]
-    fn the_expired_are_always_taken(view in view()) {
-        let view = View { remaining_ms: Some(0), ..view };
-        for policy in open().iter().chain(&shut()) {
-            prop_assert_eq!(policy.judge(&view), Verdict::Take, "{}", policy.name());
-        }
-    }
-
-    /// The same record and the same numbers: the same answer.
-    #[test]
-    fn verdicts_are_functions(view in view()) {
-        for policy in open() {
-            prop_assert_eq!(policy.judge(&view), policy.judge(&view.clone()));
-        }
-    }
-
-    /// Sampling sorts by `worse`; an order with a cycle would panic there or pick at random.
-    #[test]
-    fn worse_is_an_order(a in view(), b in view(), c in view()) {
-        for policy in open() {
-            prop_assert_eq!(policy.worse(&a, &b), policy.worse(&b, &a).reverse());
-            prop_assert_eq!(policy.worse(&a, &a), Ordering::Equal);
-            if policy.worse(&a, &b).is_le() && policy.worse(&b, &c).is_le() {
-                prop_assert!(policy.worse(&a, &c).is_le(), "{}: not transitive", policy.name());
-            }
-        }
-    }
-
-    /// An expired record is worse than any live one.
-    #[test]
-    fn the_expired_are_worst(dead in view(), live in view()) {
-        let dead = View { remaining_ms: Some(0), ..dead };
-        prop_assume!(live.remaining_ms != Some(0));
-        for policy in open() {
-            prop_assert_eq!(policy.worse(&dead, &live), Ordering::Less, "{}", policy.name());
-        }
+        assert!(
+            said.iter().any(|text| text.contains(rule)),
+            "{}: not caught at '{rule}': {said:?}",
+            policy.0
+        );
     }
 }
 
@@ -117,13 +192,34 @@ fn names_are_unique() {
 }
 
 #[test]
-fn recency_takes_the_unread_at_the_first_pass_and_gives_readers_a_pass_each() {
-    let policy = Recency::default();
+fn recency_goes_by_idleness_and_beyond_the_grace_by_reads_too() {
+    let policy = Recency::DEFAULT;
     assert_eq!(policy.judge(&VIEW), Verdict::Take);
     assert_eq!(policy.judge(&View { refs: 3, ..VIEW }), Verdict::Demerit);
-    let sparing = Recency { spare_younger_ms: 2000 };
-    assert_eq!(sparing.judge(&VIEW), Verdict::Keep, "a login before its first read");
-    assert_eq!(sparing.judge(&View { pressure: 90, ..VIEW }), Verdict::Take, "but not when room is short");
+    let first = |mut met: Vec<(u8, u64)>| {
+        assert_eq!(policy.choose(&mut met, 1, |view| *view), 1);
+        met[0]
+    };
+    let others = [(3, 0); 10];
+    let among = |one: (u8, u64), two: (u8, u64)| first([&[one, two], &others[..]].concat());
+    assert_eq!(among((0, 50_000), (3, 51_000)), (3, 51_000), "everybody is between two requests");
+    assert_eq!(among((0, 120_000), (3, 290_000)), (0, 120_000), "a bounce is known by its silence");
+    assert_eq!(among((0, 120_000), (3, 310_000)), (3, 310_000), "but not for ever");
+    assert_eq!(among((1, 120_000), (2, 135_000)), (1, 120_000));
+    assert_eq!(among((1, 120_000), (2, 155_000)), (2, 155_000));
+}
+
+#[test]
+fn a_scan_displaces_its_own() {
+    let mut met: Vec<(u8, u64)> = vec![(3, 1_800_000); 50];
+    met.extend([(0, 1000); 50]);
+    let policy = Recency::DEFAULT;
+    let chosen = policy.choose(&mut met, 15, |view| *view);
+    assert!(met[..chosen].iter().all(|(refs, _)| *refs == 0), "half of the room is more than newcomers get");
+    let mut few: Vec<(u8, u64)> = vec![(3, 1_800_000); 80];
+    few.extend([(0, 1000); 20]);
+    let chosen = policy.choose(&mut few, 15, |view| *view);
+    assert!(few[..chosen].iter().all(|(refs, _)| *refs == 3), "a share of it they do get");
 }
 
 #[test]

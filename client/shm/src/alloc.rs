@@ -1,12 +1,12 @@
 //! Getting blocks, and writing a record into them.
 
+use crate::Mode;
 use crate::blocks::{Ctl, Mem, State};
 use crate::layout::{CONT_WORDS, HEAD_WORDS};
 use crate::record::{self, ChainWord, Deadline, Shape};
-use crate::section::{Section, count};
+use crate::section::Section;
 use crate::sync::{Ordering, fence, mutant};
 use crate::types::NewRecord;
-use crate::{Mode, layout};
 
 /// Blocks taken for one record, all WRITING(me); the head has the generation that all will bear.
 pub(crate) struct Chain {
@@ -116,54 +116,47 @@ impl Section {
         self.pool.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// Hints that this process has: each may be out of date.
+    pub(crate) fn hints(&self) -> usize {
+        self.pool().len()
+    }
+
     /// Looks for free blocks and leaves them as hints: in owner mode from this process's own cursor (a live
     /// record is the demoter's to take), in cache mode with the shared hand, evicting.
     fn gather(&self, mem: Mem<'_>, needed: usize, expired_too: bool, now_ms: u64) {
-        let blocks = u64::from(self.geometry.blocks);
-        let owner = self.cfg.mode == Mode::Owner;
-        let mut probes = PROBES + PROBES_PER_BLOCK * needed as u64;
-        if owner && self.free_blocks() >= needed as u64 {
-            // They are somewhere: a whole turn finds them.
-            probes = blocks;
-        }
-        let wanted = needed + GATHER_MORE;
-        let mut found = Vec::with_capacity(wanted);
-        for _ in 0..probes.min(blocks) {
-            let block = if owner {
-                self.cursor.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % blocks
-            } else {
-                mem.words[layout::HAND].fetch_add(1, Ordering::Relaxed) % blocks
-            } as u32;
-            let ctl = mem.load_ctl(block);
-            if ctl.state() == State::Free {
-                found.push(block);
-            } else if owner {
-                self.reclaim(mem, block, ctl, now_ms, expired_too);
-            } else {
-                self.reclaim(mem, block, ctl, now_ms, true);
-                self.evict_if_cold(mem, block, now_ms);
-            }
-            if found.len() >= wanted || (found.len() < wanted && self.pool().len() >= wanted) {
-                break;
-            }
-        }
+        let found = match self.cfg.mode {
+            Mode::Owner => self.find_free(mem, needed, expired_too, now_ms),
+            Mode::Cache => self.make_room(mem, needed, now_ms),
+        };
         let mut pool = self.pool();
         let room = POOL_MAX.saturating_sub(pool.len());
         // Lowest block last, so that it is taken first and neighbours share a walk of the memory.
         pool.extend(found.into_iter().rev().take(room));
     }
 
-    /// The CLOCK step of cache mode: a reference is taken away, or the record goes.
-    fn evict_if_cold(&self, mem: Mem<'_>, block: u32, now_ms: u64) {
-        let ctl = mem.load_ctl(block);
-        if ctl.state() != State::Live {
-            return;
+    fn find_free(&self, mem: Mem<'_>, needed: usize, expired_too: bool, now_ms: u64) -> Vec<u32> {
+        let blocks = u64::from(self.geometry.blocks);
+        let mut probes = PROBES + PROBES_PER_BLOCK * needed as u64;
+        if self.free_blocks() >= needed as u64 {
+            // They are somewhere: a whole turn finds them.
+            probes = blocks;
         }
-        if mem.refs_idle(block, now_ms).0 > 0 && !mutant("read-evicted") {
-            mem.age(block, now_ms, true);
-        } else if self.retire(mem, block, ctl) {
-            count(&self.counters.evicted);
+        let wanted = needed + GATHER_MORE;
+        let mut found = Vec::with_capacity(wanted);
+        for _ in 0..probes.min(blocks) {
+            let next = self.cursor.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let block = (next % blocks) as u32;
+            let ctl = mem.load_ctl(block);
+            if ctl.state() == State::Free {
+                found.push(block);
+            } else {
+                self.reclaim(mem, block, ctl, now_ms, expired_too);
+            }
+            if found.len() >= wanted || self.hints() >= wanted {
+                break;
+            }
         }
+        found
     }
 
     /// Writes the record and makes it PENDING: complete, linked nowhere. On `None` the blocks were given back.

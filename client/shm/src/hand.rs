@@ -9,7 +9,7 @@ use crate::sync::{Ordering, mutant};
 use crate::types::{KeyId, Verdict, Victim, View};
 
 /// Blocks that one turn of the shared hand word hands out, so that sweepers do not meet on each block.
-const HAND_STEP: u64 = 32;
+pub(crate) const HAND_STEP: u64 = 32;
 
 impl Section {
     /// Moves the shared hand over `probes` blocks. Each live record is shown to `decide`; what it says to
@@ -90,7 +90,7 @@ impl Section {
     }
 
     /// LIVE to EVICTING(me). An older copy that a crash left beside a newer one is not worth sending: it goes.
-    fn mark(&self, mem: Mem<'_>, head: &Head) -> Option<Victim> {
+    pub(crate) fn mark(&self, mem: Mem<'_>, head: &Head) -> Option<Victim> {
         let newest = mem.newest(&head.id, |db| self.min_epoch(db));
         if newest.is_some_and(|(_, newest)| newest.version > head.version && !mutant("older-sent")) {
             // As in `kill_older`: the fence moves before the old copy goes, whoever takes it.

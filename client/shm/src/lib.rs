@@ -6,7 +6,8 @@
 //! and nothing fragments. A read takes no lock, allocates nothing and is verified against torn and foreign
 //! bytes before it is returned.
 //!
-//! What is not here: policies (what to evict and when is the caller's answer to a [`View`]), clocks (`now_ms`
+//! What is not here: policies (what to evict and when is the caller's answer to a [`View`], and its [`Choose`] among
+//! records that the hand met), clocks (`now_ms`
 //! is boot-time milliseconds, given by the caller), threads, sockets.
 //!
 //! Start reading at `layout` (the memory), then `blocks` (states), `read`, `put`, `retire`, `handoff`.
@@ -23,6 +24,7 @@ mod defences;
 #[cfg(any(loom, shuttle))]
 mod dying;
 mod error;
+mod evict;
 #[cfg(not(any(loom, shuttle)))]
 mod files;
 mod fill;
@@ -56,6 +58,7 @@ pub use config::{
     BLOCK_BYTES_DEFAULT, DATABASES, KEY_BYTES_LIMIT, KIND_MAX, Mode, SectionConfig, VALUE_BYTES_LIMIT,
 };
 pub use error::{GeometryError, OpenError, PutError};
+pub use evict::{Choose, Met};
 pub use layout::Geometry;
 #[cfg(not(any(loom, shuttle)))]
 pub use observe::{Observer, Occupancy, Removed, Seen};

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64 as Private, Ordering as PrivateOrdering};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 use crate::blocks::{Ctl, Mem, State};
+use crate::evict::{Choose, longest_idle};
 use crate::layout::{self, Geometry};
 #[cfg(not(any(loom, shuttle)))]
 use crate::map::ForkPage;
@@ -42,6 +43,8 @@ pub struct Section {
     pub(crate) adopt_cursor: Private,
     /// Words of a record that reads ask for before they know its length; see `ahead`.
     pub(crate) span: Private,
+    /// Who leaves when there is no room.
+    pub(crate) choose: Choose,
     pub(crate) counters: Counters,
     /// The liveness table of a private section, shared by its attachments.
     pub(crate) attached: Option<Attached>,
@@ -152,6 +155,7 @@ impl Section {
             cursor: Private::new(0),
             adopt_cursor: Private::new(0),
             span: Private::new(layout::HEAD_WORDS as u64),
+            choose: longest_idle,
             counters: Counters::default(),
             attached,
             shm_name,

@@ -19,7 +19,7 @@ use crate::roles::sibling::{Peer, Sibling};
 use crate::roles::wire::{self, Parcel};
 use gs_client::cache::{BlockRef, Verdict, Victim, View};
 use gs_policies::age::{Reach, Route, route};
-use gs_policies::evict::{Evict, Recency, Verdict as Judged, View as Judge};
+use gs_policies::evict::{Verdict as Judged, View as Judge};
 use gs_policies::params::Params;
 use gs_policies::pressure;
 use gs_resp::{encode_arg, encode_arg_i64, encode_arg_u64, slot_of};
@@ -65,25 +65,6 @@ fn verdict(judged: Judged) -> Verdict {
     }
 }
 
-/// Marks up to `max` victims of the CLOCK hand.
-fn recency(node: &Node, max: usize, level: u8, victims: &mut Vec<Victim>) {
-    let policy = Recency::default();
-    let mut taken = victims.len();
-    node.cache.section().sweep(
-        PROBES,
-        node.now_ms(),
-        &mut |view| {
-            if taken >= max {
-                return Verdict::Keep;
-            }
-            let judged = verdict(policy.judge(&judge(view, level)));
-            taken += usize::from(judged == Verdict::Take);
-            judged
-        },
-        victims,
-    );
-}
-
 /// The sibling's side: keep the relay's section from filling up.
 pub async fn hand_over(node: Arc<Node>) {
     let permits = Arc::new(Semaphore::new(IN_FLIGHT));
@@ -114,8 +95,8 @@ pub async fn hand_over(node: Arc<Node>) {
                 node.cache.section().bucket_victims(&id, node.now_ms(), &mut victims);
             }
             if demand.blocks > 0 {
-                let level = pressure::level(free, total, &params.pressure());
-                recency(&node, batch, level, &mut victims);
+                let room = batch.saturating_sub(victims.len());
+                node.cache.section().sweep_coldest(PROBES, room, node.now_ms(), &mut victims);
             }
             by_hand(&node, sibling, batch, &mut victims);
             let now_ms = node.now_ms();

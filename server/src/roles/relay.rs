@@ -9,7 +9,7 @@ use crate::core::tombs::Tombs;
 use crate::core::version::Versions;
 use crate::roles::wire;
 use crate::roles::{expire, pause};
-use gs_client::cache::{Release, Verdict, Victim};
+use gs_client::cache::{Release, Victim};
 use gs_client::link::Link;
 use parking_lot::Mutex;
 use std::collections::HashSet;
@@ -108,14 +108,16 @@ pub fn start(node: Arc<Node>) {
     }));
 }
 
+/// Blocks looked at for records to drop...
+const DROP_PROBES: u32 = 256;
+/// ... and how many of them go.
+const DROP_AT_ONCE: usize = 16;
+
 /// Frees some records by the hand, where a full section evicts instead of handing over. Returns how many.
 pub fn drop_some(node: &Node) -> usize {
     let mut victims: Vec<Victim> = Vec::new();
     for _ in 0..64 {
-        let decide = &mut |view: &gs_client::cache::View| {
-            if view.refs > 0 { Verdict::Demerit } else { Verdict::Take }
-        };
-        node.cache.section().sweep(64, node.now_ms(), decide, &mut victims);
+        node.cache.section().sweep_coldest(DROP_PROBES, DROP_AT_ONCE, node.now_ms(), &mut victims);
         if !victims.is_empty() {
             break;
         }

@@ -117,3 +117,34 @@ fn leases() {
     s.set_agent_line(43);
     assert_eq!((s.applied_seq(), s.agent_line()), (42, 43));
 }
+
+// An owner behind caches sees touches and no reads: if they did not count, the busiest sessions would be evicted first.
+#[test]
+fn a_touch_is_a_use() {
+    let s = cache();
+    let id = s.key_id(0, b"k");
+    assert_eq!(fill(&s, b"k", b"v", 1), Fill::Cached);
+    let later = NOW + 50_000;
+    assert!(s.set_deadline(&id, b"k", NOW + 90_000, later).is_some());
+    let meta = s.peek(&id, b"k", later).unwrap();
+    assert_eq!((meta.refs, meta.idle_ms), (1, 0));
+    assert_eq!(meta.deadline_ms, NOW + 90_000);
+}
+
+// A choice among neighbours is the caller's: what it puts first goes, and nothing else.
+#[test]
+fn the_hand_evicts_what_was_chosen() {
+    fn the_most_read(met: &mut [Met], wanted: usize) -> usize {
+        met.sort_by_key(|met| std::cmp::Reverse(met.refs));
+        wanted
+    }
+    let mut s = cache();
+    s.set_choose(the_most_read);
+    assert_eq!(fill(&s, b"hot", b"v", 1), Fill::Cached);
+    for i in 0..20_000u64 {
+        get(&s, 0, b"hot", NOW);
+        assert_eq!(fill(&s, format!("k{i}").as_bytes(), b"v", 1), Fill::Cached);
+    }
+    assert!(get(&s, 0, b"hot", NOW).is_none(), "read most, so chosen first");
+    quiet(&s);
+}
