@@ -30,16 +30,20 @@ const RETRY_MS: (u64, u64) = (20, 500);
 /// How often keys that somebody waits for are looked up.
 const WANTS_PAUSE: Duration = Duration::from_millis(50);
 
+/// How often it is looked whether a touch has waited long enough.
+const TOUCHES_PAUSE: Duration = Duration::from_millis(100);
+
 /// Ends the background tasks when dropped.
 pub(crate) struct Background(#[allow(dead_code, reason = "held for its drop")] watch::Sender<()>);
 
-/// Starts the tasks: one per section, and one for the keys that are waited for.
+/// Starts the tasks: one per section, one for the keys that are waited for, one for touches that wait.
 pub(crate) fn start(shards: &[Arc<Shard>], inner: Weak<Inner>) -> Background {
     let (sender, closing) = watch::channel(());
     for shard in shards {
         let shard = shard.clone();
         tokio::spawn(until_closed(closing.clone(), async move { serve(&shard).await }));
     }
+    tokio::spawn(until_closed(closing.clone(), tell_touches(inner.clone())));
     tokio::spawn(until_closed(closing, look_for_wants(inner)));
     Background(sender)
 }
@@ -100,6 +104,15 @@ async fn act(shard: &Shard, epoch: u16) {
         if !follower.is_agent() {
             return;
         }
+    }
+}
+
+/// Tells the relay of touches that waited.
+async fn tell_touches(inner: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(TOUCHES_PAUSE).await;
+        let Some(inner) = inner.upgrade() else { return };
+        inner.tell_touches().await;
     }
 }
 

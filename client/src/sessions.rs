@@ -24,6 +24,7 @@ mod config;
 mod ops;
 mod session;
 pub(crate) mod shard;
+mod touches;
 pub(crate) mod wants;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub use config::{LruConfig, PartitionPolicy, RelayConfig, TlsFiles};
 pub use session::{Session, Source};
 pub(crate) use session::{as_version, deadline};
 use shard::{DB, Local, Shard};
+use touches::Touches;
 use wants::Wants;
 pub use wants::{WANT_MS, WANTS_MAX};
 
@@ -57,6 +59,7 @@ pub struct SessionCacheManager {
 pub(crate) struct Inner {
     pub(crate) shards: Vec<Arc<Shard>>,
     pub(crate) wants: Wants,
+    touches: Touches,
     relay: RelayConfig,
     hits: [Stripe; HIT_STRIPES],
     /// Dropping it ends the background tasks.
@@ -109,6 +112,7 @@ impl SessionCacheManager {
             _background: agent::start(&shards, inner.clone()),
             shards,
             wants: Wants::default(),
+            touches: Touches::default(),
             relay,
             hits: Default::default(),
         });
@@ -188,8 +192,10 @@ impl SessionCacheManager {
         self.inner.delete(key, true).await
     }
 
-    /// Lets a session live for `ttl` from now on, if that is longer than it would have; true if there is one. Goes to
-    /// the relay each time.
+    /// Lets a session live for `ttl` from now on, if that is longer than it would have; true if there is one.
+    ///
+    /// Cheap to call with each request: where the section has the session and the gain is small, the relay is told
+    /// later, once for many touches: after min(max(30 s, a tenth of `ttl`), a quarter of `ttl`) at most.
     pub async fn touch(&self, key: &[u8], ttl: Duration) -> Result<bool, SessionError> {
         self.inner.touch(key, ttl).await
     }

@@ -80,6 +80,29 @@ async fn a_touch_prolongs_and_never_shortens_or_creates() {
     assert!(!sessions.touch(b"absent", Duration::from_secs(5)).await.unwrap());
 }
 
+/// An application that touches with every request must not cost the relay a command each; yet the relay hears the last
+/// of them in time, also when nobody comes again.
+#[tokio::test(flavor = "multi_thread")]
+async fn touches_are_told_once_for_many() {
+    let (relay, host) = (FakeRelay::start(), Host::new());
+    let sessions = host.open(&relay).await;
+    let ttl = Duration::from_secs(4);
+    sessions.set(b"k", b"v", Some(ttl)).await.unwrap();
+    let told = || relay.touches.load(Ordering::SeqCst);
+    for _ in 0..50 {
+        assert!(sessions.touch(b"k", ttl).await.unwrap());
+        // Requests come some time apart; a touch within the same millisecond would gain nothing.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let at_once = told();
+    assert!(at_once <= 2, "{at_once} of 50 touches went to the relay");
+    until("the relay heard of them", || told() > at_once).await;
+    // A gain beyond the patience goes at once.
+    let before = told();
+    assert!(sessions.touch(b"k", Duration::from_secs(4000)).await.unwrap());
+    assert_eq!(told(), before + 1);
+}
+
 /// A secret that is only checked must not be readable through the library, from whichever tier.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hashed_value_can_be_checked_and_not_read() {

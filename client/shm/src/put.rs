@@ -114,6 +114,8 @@ impl Section {
             // The old value bears the generation, so only that incarnation can have been moved; whether it
             // was still readable then is asked now.
             if moved.is_ok() && mem.still(found.block, found.ctl) {
+                // Who prolongs a session uses it: behind a cache an owner sees the touches and not the reads.
+                mem.count_read(found.block, now_ms);
                 return Some(mem.meta(&found, now_ms));
             }
         }

@@ -11,7 +11,7 @@ use gs_resp::Reply;
 use super::Inner;
 use super::config::PartitionPolicy;
 use super::session::{Session, Source, as_version, deadline, read_fetched};
-use super::shard::{DB, Local, Shard};
+use super::shard::{DB, KIND_MARKER, Local, Shard};
 use crate::cache::{Cache, KeyId, NewRecord};
 use crate::error::{SessionError, refusal};
 use crate::hashed::{self, KIND_HASHED, KIND_STRING};
@@ -188,20 +188,54 @@ impl Inner {
     pub(super) async fn touch(&self, key: &[u8], ttl: Duration) -> Result<bool, SessionError> {
         let shard = self.shard(key);
         let cache = shard.cache();
+        let (section, now_ms, ttl_ms) = (cache.section(), cache.now_ms(), millis(ttl));
+        let leased = section.lease().until_ms > now_ms;
+        if let Some(meta) = section.peek(&section.key_id(DB, key), key, now_ms)
+            && meta.kind != KIND_MARKER
+            && leased
+        {
+            // Only ever later, as at the relay: what has no deadline, or a later one, stays as it is.
+            let later_ms = now_ms.saturating_add(ttl_ms);
+            if meta.deadline_ms == 0 || meta.deadline_ms >= later_ms {
+                return Ok(true);
+            }
+            if self.touches.wait(key, ttl_ms, later_ms - meta.deadline_ms, now_ms) {
+                return Ok(true);
+            }
+        }
+        self.touch_now(key, ttl_ms).await
+    }
+
+    /// Tells the relay, and then the section.
+    async fn touch_now(&self, key: &[u8], ttl_ms: u64) -> Result<bool, SessionError> {
+        let shard = self.shard(key);
+        let cache = shard.cache();
         let sent_ms = cache.now_ms();
-        let px = millis(ttl).to_string();
+        let px = ttl_ms.to_string();
         let reply = refusal(shard.link.call(&[b"GS.TOUCH", key, b"PX", px.as_bytes()]).await?)?;
         let touched = reply.as_int().ok_or(SessionError::Protocol { command: "GS.TOUCH" })? > 0;
         let section = cache.section();
         let id = section.key_id(DB, key);
-        let later_ms = sent_ms.saturating_add(millis(ttl));
-        // Only ever later, as at the relay: a copy without a deadline, or with a longer one, stays as it is.
+        let later_ms = sent_ms.saturating_add(ttl_ms);
         if touched
             && section.peek(&id, key, sent_ms).is_some_and(|m| m.deadline_ms != 0 && m.deadline_ms < later_ms)
         {
             section.set_deadline(&id, key, later_ms, sent_ms);
         }
         Ok(touched)
+    }
+
+    /// Tells the relay of the touches that have waited long enough.
+    pub(crate) async fn tell_touches(&self) {
+        let now_ms = self.shards[0].cache().now_ms();
+        for due in self.touches.due(now_ms) {
+            let left_ms = due.deadline_ms.saturating_sub(self.shards[0].cache().now_ms());
+            if left_ms > 0
+                && let Err(SessionError::Unavailable { .. }) = self.touch_now(&due.key, left_ms).await
+            {
+                self.touches.again(due, now_ms);
+            }
+        }
     }
 
     pub(super) async fn hash_set(
@@ -249,6 +283,7 @@ impl Inner {
         let cache = shard.cache();
         let id = cache.section().key_id(DB, key);
         cache.section().invalidate(&id, key, None);
+        self.touches.forget(key);
         (shard, cache, id)
     }
 }

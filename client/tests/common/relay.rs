@@ -49,6 +49,8 @@ pub(crate) struct FakeRelay {
     stream_upto: Arc<AtomicU64>,
     /// How many `GS.GET` were asked.
     pub(crate) gets: Arc<AtomicU64>,
+    /// How many `GS.TOUCH` were heard.
+    pub(crate) touches: Arc<AtomicU64>,
     /// How often `GS.STREAM` was asked.
     pub(crate) streams: Arc<AtomicU64>,
 }
@@ -63,6 +65,7 @@ impl FakeRelay {
             silent: Arc::default(),
             stream_upto: Arc::new(AtomicU64::new(u64::MAX)),
             gets: Arc::default(),
+            touches: Arc::default(),
             streams: Arc::default(),
         };
         let accepting = relay.clone();
@@ -313,6 +316,7 @@ impl Connection {
                 out.extend(format!("*2\r\n:{}\r\n:{version}\r\n", u8::from(found)).into_bytes());
             }
             "GS.TOUCH" => {
+                self.relay.touches.fetch_add(1, Ordering::SeqCst);
                 let pttl = option("PX").unwrap();
                 let touched = state.store.get_mut(&args[1]).map(|stored| stored.pttl = pttl).is_some();
                 out.extend(format!(":{}\r\n", u8::from(touched)).into_bytes());
