@@ -87,6 +87,22 @@ impl Clock {
         }
     }
 
+    /// Wall-clock microseconds since 1970, to be shown.
+    pub fn unix_us(&self) -> u64 {
+        match &self.0 {
+            Source::Real(_) => nanos(clock_gettime(ClockId::Realtime)) as u64 / 1000,
+            Source::Manual(_) => self.unix_ms() * 1000,
+        }
+    }
+
+    /// Nanoseconds of a clock that only goes on, for how long something took on this machine; says nothing else.
+    pub fn nanos(&self) -> u64 {
+        match &self.0 {
+            Source::Real(_) => nanos(clock_gettime(ClockId::Monotonic)) as u64,
+            Source::Manual(ms) => ms.load(Ordering::SeqCst) * 1_000_000,
+        }
+    }
+
     /// Wall-clock milliseconds since 1970, for versions and absolute expiry times only.
     pub fn unix_ms(&self) -> u64 {
         match &self.0 {

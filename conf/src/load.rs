@@ -7,7 +7,7 @@ use crate::client::{ClientConfig, ClientSection};
 use crate::error::{ConfError, Errors, Origin};
 use crate::layers::{self, Said};
 use crate::legacy;
-use crate::options::{Aging, Config, Journal, Limits, Link, Log, PathConfig, Section, Stream, Tls};
+use crate::options::{Aging, Config, Journal, Limits, Link, Log, PathConfig, Section, Stream, Tls, Watch};
 use crate::rules;
 use crate::table::{ENV_PREFIX, Table, wildcard};
 use crate::value::{Fault, Raw, Value, Values};
@@ -280,6 +280,7 @@ pub(crate) fn build_node(table: &Table, judged: &Judged, errors: &mut Vec<ConfEr
         Tls::build(&values),
         Link::build(&values),
         Log::build(&values),
+        Watch::build(&values),
         paths,
     );
     if !judged.values.contains_key("section.value_bytes_max") {

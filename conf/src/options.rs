@@ -72,7 +72,7 @@ group! {
         /// Which keyspace events the relay publishes to its own subscribers, in Redis's letters (`Egx`, `KEA`); empty for none.
         notify_keyspace_events: String = row(Kind::Text, "").runtime().redis(alias("notify-keyspace-events"));
         /// The password of this node's clients; empty for none.
-        requirepass: String = row(Kind::Text, "").secret().redis(alias_as("requirepass", Form::Secret));
+        requirepass: String = row(Kind::Text, "").secret().runtime().redis(alias_as("requirepass", Form::Secret));
     }
     with {
         /// The section.
@@ -91,6 +91,8 @@ group! {
         link: Link,
         /// The log.
         log: Log,
+        /// What is watched.
+        watch: Watch,
         /// The session paths, longest prefix first; the last one has prefix "" and takes every key that no other takes.
         paths: Vec<PathConfig>,
     }
@@ -154,7 +156,7 @@ group! {
     /// Bounds on clients.
     pub struct Limits in "limits." {
         /// Connections at the same time.
-        maxclients: u32 = row(Kind::Integer { min: 1, max: 1_000_000 }, "10000").redis(alias("maxclients"));
+        maxclients: u32 = row(Kind::Integer { min: 1, max: 1_000_000 }, "10000").runtime().redis(alias("maxclients"));
         /// Bytes of requests a connection may have waiting.
         query_buffer_bytes: u64 = row(Kind::Bytes { min: 64 * KIB, max: 1024 * MIB }, "4mb").redis(alias("client-query-buffer-limit"));
         /// Bytes of replies a connection may have waiting.
@@ -168,7 +170,9 @@ group! {
         /// How long a connection may take to authenticate where a password is asked.
         auth_timeout_ms: u64 = row(Kind::Millis { min: 100, max: 600_000 }, "5000");
         /// How long a connection may be idle; 0 for ever.
-        idle_timeout_ms: u64 = row(Kind::Millis { min: 0, max: 30 * DAY_MS }, "0").redis(alias_as("timeout", Form::Seconds));
+        idle_timeout_ms: u64 = row(Kind::Millis { min: 0, max: 30 * DAY_MS }, "0").runtime().redis(alias_as("timeout", Form::Seconds));
+        /// How long a new connection may be silent before the kernel asks whether its peer still lives; 0 for never.
+        tcp_keepalive_ms: u64 = row(Kind::Millis { min: 0, max: DAY_MS }, "300000").runtime().redis(alias_as("tcp-keepalive", Form::Seconds));
     }
 }
 
@@ -208,9 +212,25 @@ group! {
     /// The log (on stderr).
     pub struct Log in "log." {
         /// Least severe message that is written.
-        level: LogLevel = row(Kind::Choice(LogLevel::WORDS), "info").redis(alias("loglevel"));
+        level: LogLevel = row(Kind::Choice(LogLevel::WORDS), "info").runtime().redis(alias_as("loglevel", Form::LogLevel));
         /// How a line is written.
         format: LogFormat = row(Kind::Choice(LogFormat::WORDS), "text");
+    }
+}
+
+group! {
+    /// What is watched: slow commands, spikes, and what clients send.
+    pub struct Watch in "watch." {
+        /// Microseconds from which on a command is kept in SLOWLOG, its arguments by their lengths alone; -1 for never.
+        slower_than_us: i64 = row(Kind::Integer { min: -1, max: HOUR_MS * 1000 }, "10000").runtime().redis(alias("slowlog-log-slower-than"));
+        /// Entries that SLOWLOG keeps.
+        slow_entries_max: u32 = row(Kind::Integer { min: 0, max: 100_000 }, "128").runtime().redis(alias("slowlog-max-len"));
+        /// Milliseconds from which on LATENCY keeps what happened; 0 for never.
+        latency_ms: u64 = row(Kind::Millis { min: 0, max: HOUR_MS }, "0").runtime().redis(alias("latency-monitor-threshold"));
+        /// Whether the time of each command is kept for INFO latencystats and LATENCY HISTOGRAM.
+        latency_tracking: bool = row(Kind::Bool, "true").runtime().redis(alias_as("latency-tracking", Form::YesNo));
+        /// Whether MONITOR is served; it shows who runs which commands, their arguments by their lengths alone.
+        monitor: bool = row(Kind::Bool, "false").runtime();
     }
 }
 

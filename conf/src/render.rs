@@ -3,19 +3,11 @@
 use std::fmt::Write as _;
 
 use crate::options::Config;
+use crate::redis;
 use crate::row::{Form, Row};
 use crate::table::{CLIENT_ENV_PREFIX, ENV_PREFIX, client_rows, rows};
 use crate::value::Value;
 use crate::words::{OnFull, Role};
-
-/// What Redis has and gs answers with a constant, because clients and tools ask for it at their start.
-const CONSTANTS: &[(&str, &str)] = &[
-    ("appendonly", "no"),
-    ("cluster-enabled", "no"),
-    ("replica-read-only", "yes"),
-    ("save", ""),
-    ("slave-read-only", "yes"),
-];
 
 /// What is shown in the place of a secret.
 const HIDDEN: &str = "(hidden)";
@@ -34,7 +26,8 @@ pub fn config_get(config: &Config, pattern: &str) -> Vec<(String, String)> {
 #[must_use]
 pub fn config_all(config: &Config) -> Vec<(String, String)> {
     let mut all: Vec<(String, String)> =
-        CONSTANTS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        redis::CONSTANTS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    all.push(("client-output-buffer-limit".to_owned(), redis::output_limits(config)));
     for (name, row, value) in shown(config) {
         // The same word for both (`port`, `bind`, ...) is listed once, in Redis's form.
         if let Some(alias) = row.redis {
@@ -60,6 +53,7 @@ fn shown(config: &Config) -> Vec<(String, &'static Row, Value)> {
     config.tls.show(&mut values);
     config.link.show(&mut values);
     config.log.show(&mut values);
+    config.watch.show(&mut values);
     // The same order as the table's (a test compares every value with its default).
     let mut all: Vec<_> = rows().zip(values).map(|(row, value)| (row.name.to_owned(), row, value)).collect();
     for path in &config.paths {
@@ -77,6 +71,8 @@ fn as_redis(config: &Config, row: &Row, form: Form, value: &Value) -> String {
         Form::Same => value.show(),
         Form::Seconds => (value.int() / 1000).to_string(),
         Form::Secret => hide(value),
+        Form::YesNo => if *value == Value::Bool(true) { "yes" } else { "no" }.to_owned(),
+        Form::LogLevel => redis::log_level(value.text()).to_owned(),
         Form::Port => value.text().parse::<u16>().unwrap_or(0).to_string(),
         Form::Eviction => match (config.section.on_full, config.role) {
             // A relay without relief evicts; with one, nothing is lost to make room.
@@ -126,7 +122,7 @@ pub fn reference() -> String {
     out.push_str("\n## The client library (`client.toml`)\n");
     section(&mut out, client_rows(), CLIENT_ENV_PREFIX);
     out.push_str("\n## Answered by CONFIG GET as constants\n\n");
-    for (name, value) in CONSTANTS {
+    for (name, value) in redis::CONSTANTS {
         let _ = writeln!(out, "- `{name}`: `{value:?}`");
     }
     out
@@ -156,7 +152,8 @@ fn section(out: &mut String, rows: impl Iterator<Item = &'static Row>, env_prefi
             let _ = write!(out, " CONFIG GET: `{}`.", alias.name);
         }
         if row.runtime {
-            out.push_str(" Changes at run time with GS.AGE POLICY.");
+            let with = if row.name.starts_with("aging.") { "GS.AGE POLICY" } else { "CONFIG SET" };
+            let _ = write!(out, " Changes at run time with {with}.");
         }
         if row.secret {
             out.push_str(" Never shown.");

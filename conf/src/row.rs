@@ -134,6 +134,10 @@ pub enum Form {
     Secret,
     /// A port; 0 when off.
     Port,
+    /// `yes` or `no`.
+    YesNo,
+    /// Redis's own words for how much is logged.
+    LogLevel,
 }
 
 /// An alias with the value as it is.

@@ -26,7 +26,7 @@ impl Judge<'_> {
 }
 
 /// The letters of `notify-keyspace-events`.
-const EVENT_LETTERS: &str = "Ag$lshzxeKEtmdn";
+pub(crate) const EVENT_LETTERS: &str = "Ag$lshzxeKEtmdn";
 
 pub(crate) fn node(config: &Config, refused: &dyn Fn(&str) -> bool) -> Vec<ConfError> {
     let mut judge = Judge { refused, found: Vec::new() };

@@ -1,9 +1,9 @@
-//! Changing a running node's options: `GS.AGE POLICY`.
+//! Changing a running node's options: `GS.AGE POLICY` and `CONFIG SET`.
 
 use crate::error::{ConfError, Origin};
 use crate::layers::Said;
 use crate::load::judge_one;
-use crate::options::{Aging, Config};
+use crate::options::{Aging, Config, Limits, Log, Watch};
 use crate::row::{Form, Row};
 use crate::table::{Table, rows};
 use crate::value::{Raw, Value};
@@ -22,6 +22,8 @@ impl Config {
         }
         // Redis's name may have Redis's unit; an empty text then falls through and is refused as what it is.
         let text = match form {
+            Form::YesNo => if text == "yes" { "true" } else { "false" }.to_owned(),
+            Form::LogLevel => crate::redis::own_log_level(text).to_owned(),
             Form::Seconds if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() => {
                 format!("{text}s")
             }
@@ -36,12 +38,16 @@ impl Config {
 
     /// Only groups with an option that may change at run time are asked (a test tries every such option).
     fn assign_anywhere(&mut self, name: &str, value: &Value) -> bool {
-        self.assign(name, value) || Aging::assign(&mut self.aging, name, value)
+        self.assign(name, value)
+            || Aging::assign(&mut self.aging, name, value)
+            || Limits::assign(&mut self.limits, name, value)
+            || Log::assign(&mut self.log, name, value)
+            || Watch::assign(&mut self.watch, name, value)
     }
 }
 
 /// A row by its own or its Redis name, and how the value is written under that name.
-fn find(name: &str) -> Result<(&'static Row, Form), ConfError> {
+pub(crate) fn find(name: &str) -> Result<(&'static Row, Form), ConfError> {
     for row in rows() {
         if row.name.eq_ignore_ascii_case(name) {
             return Ok((row, Form::Same));

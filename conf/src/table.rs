@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::client::{ClientConfig, ClientSection};
-use crate::options::{Aging, Config, Journal, Limits, Link, Log, PathConfig, Section, Stream, Tls};
+use crate::options::{Aging, Config, Journal, Limits, Link, Log, PathConfig, Section, Stream, Tls, Watch};
 use crate::row::Row;
 use crate::words::Role;
 
@@ -24,6 +24,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> + Clone {
         Tls::ROWS,
         Link::ROWS,
         Log::ROWS,
+        Watch::ROWS,
         PathConfig::ROWS,
     ]
     .into_iter()

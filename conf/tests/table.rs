@@ -151,9 +151,13 @@ fn what_may_change_at_run_time_changes_and_the_rest_says_so() {
     let mut config = Config::default();
     config.set("AGING.BATCH", "30").expect("any case");
     assert_eq!(config.aging.batch, 30);
-    for (name, value) in
-        [("aging.batch", "0"), ("maxclients", "5"), ("aging.interval_ms", ""), ("nonsense", "1")]
-    {
+    for (name, value) in [
+        ("aging.batch", "0"),
+        ("maxclients", "0"),
+        ("databases", "5"),
+        ("aging.interval_ms", ""),
+        ("nonsense", "1"),
+    ] {
         let before = config.clone();
         config.set(name, value).expect_err(name);
         assert_eq!(config, before, "{name}: a refused change changed something");

@@ -18,6 +18,7 @@ use anyhow::Context as _;
 use gs_conf::{Config, Role, SiblingMode};
 use ports::{Ports, say};
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -38,11 +39,11 @@ struct Part {
 }
 
 /// Runs what the configuration says until the process is told to stop. `child` says that a relay started this
-/// process and that standard input ends with it.
+/// process and that standard input ends with it; `file` is where the configuration came from.
 ///
 /// # Errors
 /// A port is taken, a section or a file cannot be had; the text says which and what to do.
-pub fn run(config: &Config, child: bool) -> anyhow::Result<()> {
+pub fn run(config: &Config, child: bool, file: Option<&Path>) -> anyhow::Result<()> {
     let mut parts = Vec::new();
     for role in parts_of(config) {
         parts.push(part(config, role, child)?);
@@ -58,7 +59,7 @@ pub fn run(config: &Config, child: bool) -> anyhow::Result<()> {
         let relay = nodes.iter().find(|node| node.role == NodeRole::Relay);
         // What a node opens already belongs to the runtime of its first thread.
         let _entered = part.runtimes.first().map(Runtime::enter);
-        nodes.push(build::node(part, relay, child)?);
+        nodes.push(build::node(part, relay, child, file)?);
     }
     let spec = wants_child(config)
         .then(|| {
@@ -163,7 +164,7 @@ fn start(
     node: &Arc<Node>,
     done: &mpsc::UnboundedSender<()>,
 ) -> anyhow::Result<Vec<JoinHandle<()>>> {
-    let edge = Edge::new(node.clone(), tls::acceptor(&part.config)?, part.config.limits.idle_timeout_ms);
+    let edge = Edge::new(node.clone(), tls::acceptor(&part.config)?);
     let mut threads = Vec::new();
     for (i, (runtime, sockets)) in part.runtimes.into_iter().zip(part.ports.into_sockets()).enumerate() {
         let (node, edge, done) = (node.clone(), edge.clone(), done.clone());
@@ -220,9 +221,11 @@ async fn control_loop(
             }
         });
     }
+    let sampled = nodes.to_vec();
     tokio::spawn(async move {
         loop {
             publisher.publish();
+            sampled.iter().for_each(|node| node.figures.sample(node));
             tokio::time::sleep(PUBLISH).await;
         }
     });
@@ -308,6 +311,6 @@ pub(crate) fn test_relay(said: &[(&str, &str)]) -> (tempfile::TempDir, Arc<Node>
     let config = gs_conf::load(&gs_conf::Inputs { flags, ..Default::default() }).unwrap().config;
     let role = NodeRole::Relay;
     let ports = Ports::bind(&config, 1, false, false).unwrap();
-    let node = build::node(&Part { config, role, ports, runtimes: Vec::new() }, None, false).unwrap();
+    let node = build::node(&Part { config, role, ports, runtimes: Vec::new() }, None, false, None).unwrap();
     (dir, node)
 }

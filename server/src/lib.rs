@@ -9,6 +9,7 @@ pub mod commands;
 pub mod core;
 pub mod http;
 pub mod io;
+pub mod logging;
 pub mod metrics;
 pub mod roles;
 pub mod section;

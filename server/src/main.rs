@@ -2,11 +2,9 @@
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use gs_conf::{Config, Inputs, LogFormat, LogLevel};
-use std::io::IsTerminal;
+use gs_conf::Inputs;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tracing_subscriber::filter::LevelFilter;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -127,8 +125,9 @@ fn main() -> ExitCode {
         Some(Job::Section(command)) => return gs_server::section::run(command),
         None => {}
     }
+    let file = cli.config.clone().or_else(|| cli.legacy.clone());
     let loaded = cli.flags().and_then(|flags| {
-        let file = cli.config.clone().or_else(|| cli.legacy.clone());
+        let file = file.clone();
         gs_conf::load(&Inputs { file, env: Inputs::process_env(), flags })
             .map_err(|errors| errors.to_string())
     });
@@ -139,11 +138,12 @@ fn main() -> ExitCode {
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    log_to_stderr(&loaded.config);
+    gs_server::logging::start(&loaded.config);
     for note in &loaded.notes {
         tracing::info!("{note}");
     }
-    match gs_server::assemble::run(&loaded.config, cli.child).context("gs-server cannot run") {
+    match gs_server::assemble::run(&loaded.config, cli.child, file.as_deref()).context("gs-server cannot run")
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error:#}");
@@ -163,23 +163,5 @@ fn check(file: &std::path::Path) -> ExitCode {
             eprintln!("{errors}");
             ExitCode::from(EXIT_CONFIG)
         }
-    }
-}
-
-fn log_to_stderr(config: &Config) {
-    let level = match config.log.level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
-    };
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    match config.log.format {
-        LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().init(),
     }
 }

@@ -4,16 +4,19 @@
 //! totals are published to the `metrics` facade, whose recorder renders the text: one recorder per process,
 //! series told apart by the labels `node` and `role`.
 
+mod commands;
 mod publish;
 
+pub use commands::{Times, Totals};
 pub use publish::{Publisher, sorted};
 
 use crate::commands::Command;
 use crate::commands::table;
+use gs_resp::Code;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Lanes of a counter; threads beyond that share.
-const LANES: usize = 4;
+const LANES: usize = 16;
 
 /// One lane, alone in its cache line so that two threads do not pull it back and forth.
 #[derive(Debug, Default)]
@@ -76,15 +79,17 @@ macro_rules! counters {
         /// What a node counts.
         pub struct Metrics {
             $( $(#[doc = $doc])+ pub $field: Counter, )*
-            commands: Box<[CommandLane]>,
+            commands: commands::Commands,
+            /// Error replies by their first word, in the order of [`Code::ALL`].
+            errors: Box<[Counter]>,
         }
 
         impl Default for Metrics {
             fn default() -> Self {
-                let row = || (0..table::COMMANDS.len()).map(|_| <[AtomicU64; 2]>::default()).collect();
                 Metrics {
                     $( $field: Counter::default(), )*
-                    commands: (0..LANES).map(|_| CommandLane(row())).collect(),
+                    commands: Default::default(),
+                    errors: Code::ALL.iter().map(|_| Counter::default()).collect(),
                 }
             }
         }
@@ -152,6 +157,10 @@ counters! {
     unavailable: "gs_unavailable_total";
     /// Connections closed because what they sent is no request.
     protocol_errors: "gs_protocol_errors_total";
+    /// Reads from clients' sockets that brought something.
+    socket_reads: "gs_socket_reads_total";
+    /// Writes of replies to clients' sockets.
+    socket_writes: "gs_socket_writes_total";
     /// Bytes read from clients.
     bytes_in: "gs_bytes_total" ["direction" = "in"];
     /// Bytes written to clients.
@@ -308,41 +317,61 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
     COUNTERS.iter().map(|plain| &plain.row).chain(MEASURED)
 }
 
-/// Calls and failures of every command, for the threads of one lane.
-struct CommandLane(Box<[[AtomicU64; 2]]>);
-
 impl Metrics {
     /// Counters at zero.
     pub fn new() -> Self {
         Metrics::default()
     }
 
-    /// A command ran.
-    pub fn called(&self, command: &'static Command) {
-        self.count(command, 0);
+    /// `calls` of the command at this place of the table took `nanos` together; `keep_times` keeps how long each
+    /// took on average.
+    pub fn ran(&self, row: usize, calls: u64, nanos: u64, keep_times: bool) {
+        self.commands.ran(row, calls, nanos, keep_times);
     }
 
     /// A command that ran answered an error.
     pub fn failed(&self, command: &'static Command) {
-        self.count(command, 1);
+        self.commands.failed(table::index(command));
     }
 
-    fn count(&self, command: &'static Command, which: usize) {
-        self.commands[lane()].0[table::index(command)][which].fetch_add(1, Ordering::Relaxed);
+    /// A command was refused before it ran.
+    pub fn rejected(&self, command: &'static Command) {
+        self.commands.rejected(table::index(command));
     }
 
-    fn sum(&self, i: usize, which: usize) -> u64 {
-        self.commands.iter().map(|lane| lane.0[i][which].load(Ordering::Relaxed)).sum()
+    /// An error was answered.
+    pub fn erred(&self, code: Code) {
+        if let Some(counter) = self.errors.get(code as usize) {
+            counter.add(1);
+        }
+    }
+
+    /// Error replies by their first word.
+    pub fn errors(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Code::ALL.iter().zip(&self.errors).map(|(code, counter)| (code.prefix(), counter.get()))
     }
 
     /// Every command with its calls and its failures, in the order of the table.
     pub fn by_command(&self) -> impl Iterator<Item = (&'static Command, u64, u64)> {
-        table::all().enumerate().map(|(i, command)| (command, self.sum(i, 0), self.sum(i, 1)))
+        table::all().enumerate().map(|(i, command)| {
+            let totals = self.commands.totals(i);
+            (command, totals.calls, totals.failed)
+        })
+    }
+
+    /// A command since the last CONFIG RESETSTAT.
+    pub fn since_reset(&self, command: &'static Command) -> (Totals, Times) {
+        self.commands.since_reset(command)
+    }
+
+    /// CONFIG RESETSTAT for the commands.
+    pub fn reset_commands(&self) {
+        self.commands.reset();
     }
 
     /// Calls of all commands.
     pub fn commands_total(&self) -> u64 {
-        (0..table::COMMANDS.len()).map(|i| self.sum(i, 0)).sum()
+        (0..table::COMMANDS.len()).map(|i| self.commands.totals(i).calls).sum()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Part;
 use crate::core::change::Classes;
+use crate::core::live::Live;
 use crate::core::members::Tier;
 use crate::core::node::{Node, NodeRole, OnFull, Part as RolePart, Settings};
 use crate::core::paths::{Paths, SessionPath};
@@ -61,7 +62,12 @@ fn lock(path: &Path, patience: Duration) -> anyhow::Result<File> {
 }
 
 /// Builds a node. `relay` is the relay of this process, if it has one.
-pub(super) fn node(part: &Part, relay: Option<&Arc<Node>>, child: bool) -> anyhow::Result<Arc<Node>> {
+pub(super) fn node(
+    part: &Part,
+    relay: Option<&Arc<Node>>,
+    child: bool,
+    file: Option<&Path>,
+) -> anyhow::Result<Arc<Node>> {
     let Part { config, role, ports, .. } = part;
     let clock = Clock::real();
     let links = tls::links(config)?;
@@ -87,7 +93,11 @@ pub(super) fn node(part: &Part, relay: Option<&Arc<Node>>, child: bool) -> anyho
         name,
         role: *role,
         settings: settings(config),
-        config: gs_conf::render::config_all(&shown),
+        live: Live::new(&shown),
+        config_file: file.map(Path::to_owned),
+        slow: Default::default(),
+        census: Default::default(),
+        figures: Default::default(),
         cache,
         paths: paths(config),
         stripes: Default::default(),
@@ -209,8 +219,6 @@ fn settings(config: &Config) -> Settings {
     let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let value_bytes_max = config.section.value_bytes_max as usize;
     Settings {
-        requirepass: Some(config.requirepass.clone()).filter(|password| !password.is_empty()),
-        clients_max: config.limits.maxclients as usize,
         // A value that may be stored must also fit into a request.
         query_buffer_bytes: size(config.limits.query_buffer_bytes).max(value_bytes_max + REQUEST_SLACK),
         args_max: config.limits.args_max as usize,

@@ -1,5 +1,6 @@
 //! What a node remembers of one connection.
 
+use crate::commands::meter::Meter;
 use crate::core::bus::{Inbox, Mailbox};
 use crate::core::change::tracking::Tracker;
 use crate::core::change::watch::Watching;
@@ -93,6 +94,8 @@ pub struct Conn {
     pub db: u8,
     /// False until the password was given, where one is needed.
     pub authenticated: bool,
+    /// True for one that logged in with a password that only nodes still know.
+    pub only_peer: bool,
     /// The transaction being queued.
     pub multi: Option<Multi>,
     /// The keys that it must find unchanged.
@@ -111,6 +114,8 @@ pub struct Conn {
     pub mute: Mute,
     /// True once it said what only nodes say to each other.
     pub is_peer: bool,
+    /// How long its commands take.
+    pub meter: Meter,
     /// 1 more than the place of the last command in the table.
     pub row: usize,
     /// The journal's record that must be on disk before the output may leave; 0 for none.
@@ -129,7 +134,8 @@ impl Conn {
             info,
             proto: Protocol::Resp2,
             db: 0,
-            authenticated: node.settings.requirepass.is_none(),
+            authenticated: !node.live.asks_password(),
+            only_peer: false,
             multi: None,
             watching: Watching::default(),
             subs: Subscriptions::default(),
@@ -139,6 +145,7 @@ impl Conn {
             follow: None,
             mute: Mute::No,
             is_peer: false,
+            meter: Meter::default(),
             row: 0,
             durable: 0,
             scope,

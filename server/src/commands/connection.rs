@@ -9,7 +9,7 @@ pub mod tracking;
 use crate::commands::conn::Mute;
 use crate::commands::parse::integer;
 use crate::commands::{Command, Ctx, Outcome, Reply};
-use crate::core::node::{DATABASES, Node};
+use crate::core::node::DATABASES;
 use gs_resp::{
     AclCategories as Acl, Arg, Args, Arity, Flags, Group, Keys, Protocol, Refusal, Roles, Spec, Writer,
 };
@@ -232,7 +232,7 @@ fn hello(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn auth(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     match (args.get(1), args.get(2), args.len()) {
         (Some(password), None, _) => {
-            if ctx.node.settings.requirepass.is_none() {
+            if !ctx.node.live.asks_password() {
                 return Err(Refusal::no_password_set().into());
             }
             log_in(ctx, USER, password)?;
@@ -245,16 +245,17 @@ fn auth(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 /// Lets the connection in, or refuses without saying whether the name or the password was wrong.
 fn log_in(ctx: &mut Ctx<'_>, user: &[u8], password: &[u8]) -> Result<(), Refusal> {
-    if user != USER || !is_password(ctx.node, password) {
+    let node = ctx.node;
+    // Without a password any will do, as for Redis's default user.
+    let is_client = node.live.is_password(|wanted| same_secret(wanted, password));
+    // After CONFIG SET requirepass the family's links go on with the password they were configured with.
+    let is_node = || node.links.password.as_ref().is_some_and(|own| same_secret(own.as_bytes(), password));
+    if user != USER || !(is_client || is_node()) {
         return Err(Refusal::wrong_pass());
     }
     ctx.conn.authenticated = true;
+    ctx.conn.only_peer = !is_client;
     Ok(())
-}
-
-fn is_password(node: &Node, given: &[u8]) -> bool {
-    // Without a password any will do, as for Redis's default user.
-    node.settings.requirepass.as_ref().is_none_or(|wanted| same_secret(wanted.as_bytes(), given))
 }
 
 /// Compares in a time that depends on the length of `given` alone.
@@ -301,7 +302,8 @@ fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     ctx.conn.end_tracking(node);
     ctx.conn.unsubscribe_all(node);
     ctx.conn.proto = Protocol::Resp2;
-    ctx.conn.authenticated = node.settings.requirepass.is_none();
+    ctx.conn.authenticated = !node.live.asks_password();
+    ctx.conn.only_peer = false;
     ctx.conn.info.name.lock().clear();
     ctx.conn.mute = Mute::No;
     client::set_no_touch(ctx, false);

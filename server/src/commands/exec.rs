@@ -1,5 +1,6 @@
 //! Running one command: look it up, check what is allowed, run it.
 
+use crate::commands::meter::note_slow;
 use crate::commands::{Command, Ctx, Outcome, Reply, Stop, table};
 use crate::core::change::KeyEvent;
 use crate::core::node::NodeRole;
@@ -21,6 +22,7 @@ pub fn execute(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let row = match find(args).and_then(|row| admit(ctx, row, args).map(|()| row)) {
         Ok(row) => {
             ctx.conn.row = 1 + table::index(row);
+            ctx.conn.is_peer |= row.spec.flags.contains(Flags::PEER);
             row
         }
         Err(refusal) => {
@@ -28,6 +30,10 @@ pub fn execute(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
                 multi.broken = true;
             }
             ctx.node.metrics.refused_commands.add(1);
+            ctx.node.metrics.erred(refusal.code);
+            if let Ok(row) = find(args) {
+                ctx.node.metrics.rejected(row);
+            }
             if args.is(0, "exec") {
                 // A refused EXEC ends the transaction, or the connection would go on queueing.
                 ctx.conn.end_transaction(ctx.node);
@@ -55,8 +61,9 @@ pub fn execute(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     outcome
 }
 
-/// Runs a row that has been admitted, and counts it.
+/// Runs a row that has been admitted, counts it, and takes its time.
 pub fn run(ctx: &mut Ctx<'_>, row: &'static Command, args: Args<'_>) -> Outcome {
+    let alone = ctx.conn.meter.before(ctx.node, row);
     let mark = ctx.out.len();
     if ctx.conn.tracker.is_some() {
         note_reads(ctx, row, args);
@@ -64,17 +71,30 @@ pub fn run(ctx: &mut Ctx<'_>, row: &'static Command, args: Args<'_>) -> Outcome 
     let outcome = (row.run)(ctx, args);
     match &outcome {
         Ok(_) => {
-            ctx.node.metrics.called(row);
             if ctx.node.changes.armed() {
                 tell_misses(ctx, row, args);
             }
         }
-        Err(Stop::Refuse(_)) => {
+        Err(Stop::Refuse(refusal)) => {
             ctx.out.truncate(mark);
-            ctx.node.metrics.called(row);
             ctx.node.metrics.failed(row);
+            ctx.node.metrics.erred(refusal.code);
         }
-        Err(_) => ctx.out.truncate(mark),
+        Err(_) => {
+            ctx.out.truncate(mark);
+            // It will run again: what it took so far is nobody's.
+            ctx.conn.meter.settle(ctx.node);
+            return outcome;
+        }
+    }
+    match alone {
+        None => ctx.conn.meter.after_one_of_many(ctx.node, row),
+        Some(began) => {
+            let took_ns = ctx.conn.meter.after_alone(ctx.node, row, began);
+            if ctx.node.live.is_slow(took_ns) {
+                note_slow(ctx, row, args, took_ns);
+            }
+        }
     }
     outcome
 }
@@ -127,6 +147,11 @@ fn admit(ctx: &Ctx<'_>, row: &Command, args: Args<'_>) -> Result<(), Refusal> {
     }
     if !ctx.conn.authenticated && !spec.flags.contains(Flags::NO_AUTH) {
         return Err(Refusal::new(Code::NoAuth, "Authentication required."));
+    }
+    if ctx.conn.only_peer && !spec.flags.intersects(Flags::PEER.or(Flags::NO_AUTH)) && spec.name != "ping" {
+        let text =
+            "this password is the one of the family's links and serves no clients; log in with requirepass";
+        return Err(Refusal::new(Code::NoPerm, text));
     }
     if !spec.roles.contains(ctx.node.role.bit()) {
         return Err(wrong_role(ctx.node.role, row));

@@ -131,6 +131,7 @@ pub const COMMANDS: &[Command] = &[
 
 /// HELP of each container.
 pub const HELP: &[Command] = &[
+    help("acl", "6.0.0", Group::Server, Acl::SLOW),
     help("client", "5.0.0", Group::Connection, Acl::CONNECTION),
     help("command", "5.0.0", Group::Server, Acl::CONNECTION),
     help("config", "5.0.0", Group::Server, Acl::SLOW),

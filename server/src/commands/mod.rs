@@ -14,6 +14,7 @@ pub mod expire;
 pub mod hash;
 pub mod introspect;
 pub mod keyspace;
+pub mod meter;
 pub mod parse;
 pub mod peer;
 pub mod pubsub;

@@ -1,15 +1,20 @@
-//! The node: INFO, CONFIG, TIME, and what Redis has that gs answers without having it.
+//! The node: INFO, TIME, and what Redis has that gs answers without having it.
 
-mod figures;
+pub mod acl;
+pub mod config;
+pub mod figures;
 mod info;
-pub mod quiet;
+pub mod latency;
+mod machine;
+pub mod memory;
+pub mod slowlog;
+pub mod tools;
 
-use crate::commands::introspect::container;
-use crate::commands::parse::{integer, integer_in, pattern};
-use crate::commands::{Command, Ctx, Outcome, Reply};
-use gs_resp::{
-    AclCategories as Acl, Arg, Args, Arity, Flags, Group, Keys, Refusal, Roles, Spec, glob_match_nocase,
-};
+use crate::commands::connection::REDIS_VERSION;
+use crate::commands::parse::{integer, integer_in};
+use crate::commands::{Answer, Command, Ctx, Outcome, Reply};
+use crate::core::census;
+use gs_resp::{AclCategories as Acl, Arg, Args, Arity, Flags, Group, Keys, Refusal, Roles, Spec, Writer};
 
 /// The rows of this file.
 pub const COMMANDS: &[Command] = &[
@@ -30,60 +35,6 @@ pub const COMMANDS: &[Command] = &[
             reply_doc: "an error: gs places by slot itself and clients see one node",
         },
         run: cluster,
-    },
-    Command {
-        spec: Spec {
-            name: "config",
-            parent: None,
-            since: "2.0.0",
-            group: Group::Server,
-            arity: Arity(-2),
-            flags: Flags::NONE,
-            roles: Roles::EVERY,
-            keys: Keys::None,
-            args: &[],
-            complexity: "Depends on subcommand.",
-            summary: "A container for server configuration commands",
-            acl: Acl::SLOW,
-            reply_doc: "what the subcommand answers",
-        },
-        run: container,
-    },
-    Command {
-        spec: Spec {
-            name: "get",
-            parent: Some("config"),
-            since: "2.0.0",
-            group: Group::Server,
-            arity: Arity(-3),
-            flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
-            roles: Roles::EVERY,
-            keys: Keys::None,
-            args: &[Arg::block("parameter", &[Arg::string("parameter")]).multiple()],
-            complexity: "O(N) when N is the number of configuration parameters provided",
-            summary: "Get the values of configuration parameters",
-            acl: Acl::ADMIN.or(Acl::SLOW).or(Acl::DANGEROUS),
-            reply_doc: "a map from name to value",
-        },
-        run: get,
-    },
-    Command {
-        spec: Spec {
-            name: "resetstat",
-            parent: Some("config"),
-            since: "2.0.0",
-            group: Group::Server,
-            arity: Arity(2),
-            flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
-            roles: Roles::EVERY,
-            keys: Keys::None,
-            args: &[],
-            complexity: "O(1)",
-            summary: "Reset the stats returned by INFO",
-            acl: Acl::ADMIN.or(Acl::SLOW).or(Acl::DANGEROUS),
-            reply_doc: "`OK`",
-        },
-        run: resetstat,
     },
     Command {
         spec: Spec {
@@ -142,39 +93,28 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let text = info::text(ctx.node, args.skip(1));
+    ctx.publish();
+    let words: Vec<Vec<u8>> = args.skip(1).iter().map(<[u8]>::to_vec).collect();
+    // Inside a transaction nothing can be waited for: the last count will do.
+    if info::counts_keys(args.skip(1)) && !census::count_at_once(ctx.node) && !ctx.conn.scope.held {
+        let node = ctx.node.clone();
+        return ctx.later(async move {
+            census::count_beside(node.clone()).await;
+            let text = info::text(&node, &words);
+            Ok(Box::new(move |w: &mut Writer<'_>| w.verbatim(*b"txt", text.as_bytes())) as Answer)
+        });
+    }
+    let text = info::text(ctx.node, &words);
     ctx.reply().verbatim(*b"txt", text.as_bytes());
     Ok(Reply::Done)
 }
 
-fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let mut patterns = Vec::new();
-    for word in args.skip(2) {
-        patterns.push(pattern(word)?);
-    }
-    let node = ctx.node;
-    let wanted = |name: &str| patterns.iter().any(|p| glob_match_nocase(p, name.as_bytes()));
-    let found: Vec<_> = node.config.iter().filter(|(name, _)| wanted(name)).collect();
-    let mut reply = ctx.reply();
-    reply.map(found.len());
-    for (name, value) in found {
-        reply.bulk_str(name);
-        reply.bulk_str(value);
-    }
-    Ok(Reply::Done)
-}
-
-fn resetstat(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    figures::reset(ctx.node);
-    ctx.ok()
-}
-
 fn time(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
-    let unix_ms = ctx.node.clock.unix_ms();
+    let unix_us = ctx.node.clock.unix_us();
     let mut reply = ctx.reply();
     reply.array(2);
-    reply.bulk_uint(unix_ms / 1000);
-    reply.bulk_uint(unix_ms % 1000 * 1000);
+    reply.bulk_uint(unix_us / 1_000_000);
+    reply.bulk_uint(unix_us % 1_000_000);
     Ok(Reply::Done)
 }
 

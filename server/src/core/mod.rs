@@ -3,6 +3,7 @@
 
 pub mod asked;
 pub mod bus;
+pub mod census;
 pub mod change;
 pub mod clients;
 pub mod directory;
@@ -10,12 +11,14 @@ pub mod iterate;
 pub mod journal;
 pub mod keyspace;
 pub mod kinds;
+pub mod live;
 pub mod members;
 pub mod node;
 pub mod outbox;
 pub mod paths;
 pub mod pause;
 pub mod resolve;
+pub mod slow;
 pub mod stream;
 pub mod stripes;
 pub mod tombs;

@@ -69,10 +69,6 @@ impl NodeRole {
 /// The limits and switches of a node, from its configuration. Units are in the names.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The password a client must give, if any.
-    pub requirepass: Option<String>,
-    /// Connections at most.
-    pub clients_max: usize,
     /// Bytes of one unfinished request, and of its queue in a transaction.
     pub query_buffer_bytes: usize,
     /// Words of one request.
@@ -271,8 +267,16 @@ pub struct Node {
     pub role: NodeRole,
     /// Limits and switches.
     pub settings: Settings,
-    /// Name and value of every setting, for CONFIG GET.
-    pub config: Vec<(String, String)>,
+    /// Options that may change while it runs.
+    pub live: crate::core::live::Live,
+    /// The file that its configuration came from.
+    pub config_file: Option<std::path::PathBuf>,
+    /// What took long.
+    pub slow: crate::core::slow::Slow,
+    /// How many keys have deadlines.
+    pub census: crate::core::census::Census,
+    /// What INFO remembers between two questions.
+    pub figures: crate::commands::server::figures::Memory,
     /// The sessions.
     pub cache: Cache,
     /// The clock of this node.

@@ -61,13 +61,11 @@ pub struct Bounds {
     pub auth_timeout: Duration,
     /// A client that takes none of its replies for this long is cut off.
     pub patience: Duration,
-    /// A silent connection is closed after this; zero for never.
-    pub idle_ms: u64,
 }
 
 impl Bounds {
     /// The bounds of a node's connections.
-    pub fn of(node: &Node, idle_ms: u64) -> Bounds {
+    pub fn of(node: &Node) -> Bounds {
         let settings = &node.settings;
         Bounds {
             requests: Limits {
@@ -79,7 +77,6 @@ impl Bounds {
             output_bytes: settings.output_buffer_bytes.max(CHUNK_BYTES),
             auth_timeout: settings.auth_timeout,
             patience: PATIENCE,
-            idle_ms,
         }
     }
 }
@@ -199,6 +196,7 @@ impl<S: Stream> Serving<S> {
                     Turn::Read(n) => {
                         self.active = true;
                         node.metrics.bytes_in.add(n as u64);
+                        node.metrics.socket_reads.add(1);
                     }
                     Turn::Wrote => self.progressed(),
                 },
@@ -268,8 +266,10 @@ impl<S: Stream> Serving<S> {
                 conn.scratch = Vec::new();
             }
             let silent = now_ms.saturating_sub(conn.info.active_ms.load(Ordering::Relaxed));
-            let listens = !conn.subs.is_empty() || conn.follow.is_some();
-            return self.bounds.idle_ms > 0 && silent >= self.bounds.idle_ms && !listens;
+            // A link of the family is silent while there is nothing to say.
+            let listens = !conn.subs.is_empty() || conn.follow.is_some() || conn.is_peer;
+            let idle_ms = self.session.node.live.idle_ms();
+            return idle_ms > 0 && silent >= idle_ms && !listens;
         }
         false
     }

@@ -7,7 +7,7 @@
 use crate::core::clients::Ends;
 use crate::core::node::Node;
 use crate::io::conn::{Bounds, Signal, serve};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::AsRawFd as _;
@@ -97,9 +97,9 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// The edge of a node. A connection that is silent for `idle_ms` is closed; 0 for never.
-    pub fn new(node: Arc<Node>, acceptor: Option<TlsAcceptor>, idle_ms: u64) -> Arc<Edge> {
-        let bounds = Bounds::of(&node, idle_ms);
+    /// The edge of a node.
+    pub fn new(node: Arc<Node>, acceptor: Option<TlsAcceptor>) -> Arc<Edge> {
+        let bounds = Bounds::of(&node);
         let handshakes = Semaphore::new(HANDSHAKES_MAX);
         Arc::new(Edge { node, bounds, signal: watch::Sender::default(), acceptor, handshakes })
     }
@@ -135,7 +135,7 @@ impl Edge {
 
     fn admit(self: &Arc<Self>, stream: TcpStream, addr: SocketAddr, tls: bool) {
         let node = &self.node;
-        let max = node.settings.clients_max;
+        let max = node.live.clients_max();
         let ends = Ends { addr, laddr: stream.local_addr().unwrap_or(addr), fd: stream.as_raw_fd(), tls };
         let Some(info) = node.clients.enter(ends, node.clock.now_coarse_ms(), max) else {
             if !tls {
@@ -147,6 +147,13 @@ impl Edge {
         };
         // Where the listener's setting was not inherited.
         let _ = stream.set_nodelay(true);
+        let keepalive = Duration::from_millis(node.live.keepalive_ms());
+        if !keepalive.is_zero() {
+            // As Redis: a third of it between the questions, three unanswered ones are the end. A socket that takes
+            // no options still serves.
+            let asked = TcpKeepalive::new().with_time(keepalive).with_interval(keepalive / 3).with_retries(3);
+            let _ = SockRef::from(&stream).set_tcp_keepalive(&asked);
+        }
         let (node, bounds, signal) = (self.node.clone(), self.bounds, self.signal.subscribe());
         match self.acceptor.clone().filter(|_| tls) {
             None => {

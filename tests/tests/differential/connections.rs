@@ -20,11 +20,6 @@ pub(crate) fn clients() -> Vec<Script> {
         "QUIT x",
         "SELECT -1; SELECT 2147483648; SELECT 99; SELECT x; SELECT 1.5",
     ]);
-    all.extend(with_numbers(&[
-        "CLIENT PAUSE N foo",
-        "CLIENT UNBLOCK N",
-        "CLIENT KILL ID N",
-        "CLIENT LIST ID N",
-    ]));
+    all.extend(with_numbers(&["client PAUSE N foo", "client unblock N"]));
     all
 }

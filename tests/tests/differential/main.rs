@@ -6,6 +6,7 @@ mod cases;
 mod connections;
 mod hashes;
 mod scripts;
+mod server;
 mod sets;
 mod several;
 mod sorted;
@@ -302,4 +303,9 @@ fn arity_of_every_command() {
 #[test]
 fn clients_and_their_connections() {
     compare("clients", &connections::clients());
+}
+
+#[test]
+fn the_server_and_its_options() {
+    compare("server", &server::all());
 }

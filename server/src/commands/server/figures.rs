@@ -4,8 +4,6 @@
 
 use crate::core::node::Node;
 use parking_lot::Mutex;
-use std::collections::HashMap;
-use std::sync::LazyLock;
 
 macro_rules! figures {
     ($($name:ident)*) => {
@@ -22,7 +20,9 @@ macro_rules! figures {
     };
 }
 
-figures! { connections rejected commands errors bytes_in bytes_out hits misses expired evicted }
+figures! {
+    connections rejected commands errors bytes_in bytes_out reads writes hits misses expired evicted
+}
 
 impl Figures {
     fn now(node: &Node) -> Figures {
@@ -32,10 +32,11 @@ impl Figures {
             connections: node.clients.accepted(),
             rejected: node.clients.refused(),
             commands: metrics.commands_total(),
-            errors: metrics.refused_commands.get()
-                + metrics.by_command().map(|(_, _, failed)| failed).sum::<u64>(),
+            errors: metrics.errors().map(|(_, count)| count).sum(),
             bytes_in: metrics.bytes_in.get(),
             bytes_out: metrics.bytes_out.get(),
+            reads: metrics.socket_reads.get(),
+            writes: metrics.socket_writes.get(),
             hits: metrics.hits.get(),
             misses: metrics.misses.get(),
             expired: metrics.expired.get().max(stats.expired),
@@ -53,45 +54,90 @@ pub(super) struct Rates {
 }
 
 /// A shorter time than this says nothing about a rate.
-const SAMPLE_MS_MIN: u64 = 1000;
+const SAMPLE_MS_MIN: u64 = 500;
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Memory {
+#[derive(Clone, Debug, Default)]
+struct State {
     /// The counters at the last reset.
     zero: Figures,
-    /// The counters when the rates were last computed, and when.
+    /// Error replies by their first word at the last reset.
+    errors_zero: Vec<u64>,
+    /// The counters when the rates were last computed, and when (boot time).
     sampled: Figures,
     sampled_ms: u64,
     rates: Rates,
+    /// Most bytes of the section that were in use when somebody looked.
+    peak_bytes: u64,
 }
 
-/// By node, as several may share the process; keyed by the random identity of the node's life.
-static MEMORY: LazyLock<Mutex<HashMap<String, Memory>>> = LazyLock::new(Mutex::default);
+/// What a node remembers of its counters.
+#[derive(Debug, Default)]
+pub struct Memory(Mutex<State>);
 
-/// Draws a line under the counters.
-pub(super) fn reset(node: &Node) {
-    let now = Figures::now(node);
-    MEMORY.lock().entry(node.run_id.clone()).or_default().zero = now;
-}
-
-/// The counters since the last reset, and the rates since the last time somebody asked.
-pub(super) fn read(node: &Node) -> (Figures, Rates) {
-    let (now, unix_ms) = (Figures::now(node), node.clock.unix_ms());
-    let mut memory = MEMORY.lock();
-    let memory = memory
-        .entry(node.run_id.clone())
-        .or_insert_with(|| Memory { sampled_ms: node.started_unix_ms, ..Memory::default() });
-    let passed = unix_ms.saturating_sub(memory.sampled_ms.max(node.started_unix_ms));
-    if passed >= SAMPLE_MS_MIN {
-        let more = now.since(memory.sampled);
-        let per_second = |n: u64| n.saturating_mul(1000) / passed;
-        memory.rates = Rates {
-            commands: per_second(more.commands),
-            bytes_in: per_second(more.bytes_in),
-            bytes_out: per_second(more.bytes_out),
-        };
-        memory.sampled = now;
-        memory.sampled_ms = unix_ms;
+impl Memory {
+    /// Computes the rates anew; called about once a second.
+    pub fn sample(&self, node: &Node) {
+        let (now, now_ms) = (Figures::now(node), node.now_ms());
+        let used = used_bytes(node);
+        let mut state = self.0.lock();
+        state.peak_bytes = state.peak_bytes.max(used);
+        let passed = now_ms.saturating_sub(state.sampled_ms);
+        if passed >= SAMPLE_MS_MIN {
+            let more = now.since(state.sampled);
+            let per_second = |n: u64| n.saturating_mul(1000) / passed;
+            // The first sample has no other to be held against.
+            if state.sampled_ms > 0 {
+                state.rates = Rates {
+                    commands: per_second(more.commands),
+                    bytes_in: per_second(more.bytes_in),
+                    bytes_out: per_second(more.bytes_out),
+                };
+            }
+            state.sampled = now;
+            state.sampled_ms = now_ms;
+        }
     }
-    (now.since(memory.zero), memory.rates)
+
+    /// Draws a line under the counters.
+    pub(super) fn reset(&self, node: &Node) {
+        let now = Figures::now(node);
+        let mut state = self.0.lock();
+        state.zero = now;
+        state.errors_zero = node.metrics.errors().map(|(_, count)| count).collect();
+        state.peak_bytes = used_bytes(node);
+        drop(state);
+        node.metrics.reset_commands();
+    }
+
+    /// The counters since the last reset, and the rates of the last second.
+    pub(super) fn read(&self, node: &Node) -> (Figures, Rates) {
+        let now = Figures::now(node);
+        let state = self.0.lock();
+        (now.since(state.zero), state.rates)
+    }
+
+    /// Error replies since the last reset by their first word, those that there were.
+    pub(super) fn errors(&self, node: &Node) -> Vec<(&'static str, u64)> {
+        let zero = self.0.lock().errors_zero.clone();
+        let before = |i: usize| zero.get(i).copied().unwrap_or(0);
+        let all = node.metrics.errors().enumerate();
+        let all = all.map(|(i, (code, count))| (code, count.saturating_sub(before(i))));
+        let mut all: Vec<_> = all.filter(|(_, count)| *count > 0).collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// Most bytes of the section that were seen in use.
+    pub(super) fn peak_bytes(&self, node: &Node) -> u64 {
+        let used = used_bytes(node);
+        let mut state = self.0.lock();
+        state.peak_bytes = state.peak_bytes.max(used);
+        state.peak_bytes
+    }
+}
+
+/// Bytes of the section's blocks that are in use.
+pub(super) fn used_bytes(node: &Node) -> u64 {
+    let stats = node.cache.section().stats();
+    stats.blocks.saturating_sub(stats.free_blocks) * stats.block_bytes
 }

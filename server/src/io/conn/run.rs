@@ -1,7 +1,7 @@
 //! Running what a connection has read, and writing what it has to say.
 
 use super::{CHUNK_BYTES, Flow, Serving, Session};
-use crate::commands::{Ctx, Reply, Stop, exec, execute};
+use crate::commands::{Answer, Ctx, Reply, Stop, Waiting, exec, execute};
 use crate::core::pause;
 use crate::core::resolve::{Waited, clear_the_way};
 use crate::io::pipe::{Stream, Turn};
@@ -33,6 +33,7 @@ impl<S: Stream> Serving<S> {
     pub(super) async fn commands(&mut self) -> std::io::Result<Flow> {
         let mut at = 0;
         let mut flow = Flow::On;
+        self.begin_metering();
         self.session.conn.info.input.store(self.pipe.input.len(), Ordering::Relaxed);
         self.unfinished = false;
         while at < self.pipe.input.len() {
@@ -47,6 +48,7 @@ impl<S: Stream> Serving<S> {
                     // The command's words lie in the input, which must not move while it waits.
                     let input = std::mem::take(&mut self.pipe.input);
                     let parser = std::mem::take(&mut self.parser);
+                    self.session.conn.meter.more = at + consumed < input.len();
                     flow = self.command(parser.args(&input[at..])).await?;
                     (self.pipe.input, self.parser) = (input, parser);
                     at += consumed;
@@ -60,9 +62,13 @@ impl<S: Stream> Serving<S> {
                         self.unfinished = true;
                         break;
                     }
-                    if self.pipe.pending() >= CHUNK_BYTES && !self.flush(false).await? {
-                        flow = Flow::Drop;
-                        break;
+                    if self.pipe.pending() >= CHUNK_BYTES {
+                        self.settle_meter();
+                        if !self.flush(false).await? {
+                            flow = Flow::Drop;
+                            break;
+                        }
+                        self.begin_metering();
                     }
                 }
                 Err(error) => {
@@ -73,6 +79,7 @@ impl<S: Stream> Serving<S> {
                 }
             }
         }
+        self.settle_meter();
         if at > 0 {
             self.pipe.consume(at);
             let (node, conn) = (&self.session.node, &self.session.conn);
@@ -82,6 +89,16 @@ impl<S: Stream> Serving<S> {
             conn.info.input_room.store(self.pipe.input.capacity() - self.pipe.input.len(), Ordering::Relaxed);
         }
         Ok(flow)
+    }
+
+    fn begin_metering(&mut self) {
+        let Session { node, conn } = &mut self.session;
+        conn.meter.begin(node);
+    }
+
+    fn settle_meter(&mut self) {
+        let Session { node, conn } = &mut self.session;
+        conn.meter.settle(node);
     }
 
     fn writer(&mut self) -> Writer<'_> {
@@ -116,8 +133,7 @@ impl<S: Stream> Serving<S> {
         let Some(row) = exec::find(args).ok().filter(|row| row.spec.arity.accepts(args.len())) else {
             return Ok(true);
         };
-        conn.is_peer |= row.spec.flags.contains(Flags::PEER);
-        if conn.is_peer || conn.follow.is_some() {
+        if conn.is_peer || row.spec.flags.contains(Flags::PEER) || conn.follow.is_some() {
             return Ok(true);
         }
         let queued = || conn.multi.iter().flat_map(|multi| &multi.queue);
@@ -128,6 +144,7 @@ impl<S: Stream> Serving<S> {
         info.paused.store(true, Ordering::Relaxed);
         let passed = self.wait(Box::pin(pause::wait(&node, writes))).await;
         info.paused.store(false, Ordering::Relaxed);
+        self.begin_metering();
         Ok(passed?.is_some())
     }
 
@@ -154,28 +171,38 @@ impl<S: Stream> Serving<S> {
             let refusal = match outcome {
                 Ok(Reply::Done) => return Ok(Flow::On),
                 Ok(Reply::Close) => return Ok(Flow::Close),
-                Ok(Reply::Wait(waiting)) => match self.wait(waiting).await? {
+                Ok(Reply::Wait(waiting)) => match self.wait_and_meter(waiting).await? {
                     None => return Ok(Flow::Drop),
                     Some(Ok(answer)) => {
                         self.say(answer);
                         return Ok(Flow::On);
                     }
-                    Some(Err(refusal)) => refusal,
+                    Some(Err(refusal)) => {
+                        self.session.node.metrics.erred(refusal.code);
+                        refusal
+                    }
                 },
                 Err(Stop::Refuse(refusal)) => refusal,
                 Err(stop) => {
                     // Waiting for room is bounded by time, not by turns.
                     fetches += usize::from(matches!(stop, Stop::Below(_)));
+                    let event = if matches!(stop, Stop::Full) { "room" } else { "fetch" };
                     let mut scope = std::mem::take(&mut self.session.conn.scope);
                     let node = self.session.node.clone();
+                    let began_ms = node.now_ms();
                     // Boxed, because this is rare and its state is large.
                     let way = Box::pin(clear_the_way(&node, stop, &mut scope, &mut waited));
                     let cleared = self.wait(way).await?;
                     self.session.conn.scope = scope;
+                    self.begin_metering();
+                    node.slow.sample(&node, event, node.now_ms().saturating_sub(began_ms));
                     match cleared {
                         None => return Ok(Flow::Drop),
                         Some(Ok(())) => continue,
-                        Some(Err(refusal)) => refusal,
+                        Some(Err(refusal)) => {
+                            node.metrics.erred(refusal.code);
+                            refusal
+                        }
                     }
                 }
             };
@@ -187,6 +214,13 @@ impl<S: Stream> Serving<S> {
         let text = "the keys of this command move as fast as they are brought here; send it again";
         self.say(|w| w.error(&Refusal::new(Code::TryAgain, text)));
         Ok(Flow::On)
+    }
+
+    /// Waits for an answer; the time does not count as the next command's.
+    async fn wait_and_meter(&mut self, waiting: Waiting) -> std::io::Result<Option<Result<Answer, Refusal>>> {
+        let done = self.wait(waiting).await;
+        self.begin_metering();
+        done
     }
 
     /// Writes a reply, unless the client wants none.
@@ -265,7 +299,11 @@ impl<S: Stream> Serving<S> {
                 }
             }
         }
-        self.session.node.metrics.bytes_out.add(self.pipe.take_written());
+        let written = self.pipe.take_written();
+        if written > 0 {
+            self.session.node.metrics.bytes_out.add(written);
+            self.session.node.metrics.socket_writes.add(1);
+        }
         self.session.conn.info.facts.out.store(self.pipe.pending(), Ordering::Relaxed);
         Ok(true)
     }
@@ -276,7 +314,11 @@ impl<S: Stream> Serving<S> {
         let Some(relay) = self.session.node.relay().filter(|_| number > 0) else {
             return true;
         };
-        let Err(error) = relay.journal.synced(number).await else {
+        let began_ms = self.session.node.now_ms();
+        let synced = relay.journal.synced(number).await;
+        let node = &self.session.node;
+        node.slow.sample(node, "journal", node.now_ms().saturating_sub(began_ms));
+        let Err(error) = synced else {
             return true;
         };
         self.session.node.metrics.journal_failures.add(1);

@@ -30,7 +30,7 @@ impl World {
         let ends = Ends { addr, laddr: addr, fd: -1, tls: false };
         let info = self.node.clients.enter(ends, self.node.now_ms(), 100).unwrap();
         // Enough for a client that is slow, not for one that never reads.
-        let bounds = Bounds { patience: Duration::from_millis(300), ..Bounds::of(&self.node, 0) };
+        let bounds = Bounds { patience: Duration::from_millis(300), ..Bounds::of(&self.node) };
         let serving = serve(self.node.clone(), info.clone(), here, bounds, self.signal.subscribe());
         Client { stream, served: tokio::spawn(serving), info }
     }
