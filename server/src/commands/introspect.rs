@@ -1,5 +1,6 @@
 //! COMMAND: the table tells of itself. Also HELP of every container, made from the same rows.
 
+mod access;
 mod docs;
 mod info;
 

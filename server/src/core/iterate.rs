@@ -104,6 +104,9 @@ pub fn page_here(node: &Node, db: u8, cursor: u64, count: usize) -> Option<(u64,
 
 /// As [`all_keys`], where no relief has to be asked for it; else none.
 pub fn all_here(node: &Node, db: u8) -> Option<Vec<Box<[u8]>>> {
+    if node.relay().is_some_and(|relay| !relay.directory.is_empty()) {
+        return None;
+    }
     let (mut seen, mut cursor) = (HashSet::new(), 0);
     loop {
         let (next, keys) = page_here(node, db, cursor, 512)?;

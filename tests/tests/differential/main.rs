@@ -251,6 +251,11 @@ fn parts_of_strings_and_numbers_in_them() {
 }
 
 #[test]
+fn rows_of_the_commands_on_data() {
+    compare("rows", &strings::rows());
+}
+
+#[test]
 fn keys_under_other_names() {
     compare("names", &strings::names());
 }

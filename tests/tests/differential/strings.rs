@@ -58,3 +58,23 @@ pub(crate) fn names() -> Vec<Script> {
     all.extend(with_numbers(&["SET a 1; MOVE a N; EXISTS a", "SET a 1; COPY a b DB N; EXISTS b"]));
     all
 }
+
+/// What clients and proxies are told of the commands on data: words, flags, categories, keys.
+pub(crate) fn rows() -> Vec<Script> {
+    let names = "append copy decr decrby del exists expire expireat expiretime get getdel getex getrange getset hdel \
+                 hexists hget hgetall hincrby hincrbyfloat hkeys hlen hmget hmset hrandfield hscan hset hsetnx hstrlen \
+                 hvals incr incrby incrbyfloat lcs mget move mset msetnx persist pexpire psetex pttl rename renamenx sadd \
+                 scard set setex setnx setrange sismember smembers smismember spop srandmember srem sscan strlen substr \
+                 touch ttl type unlink zadd zcard zcount zincrby zmscore zpopmax zpopmin zrange zrangebyscore zrank zrem \
+                 zremrangebyrank zremrangebyscore zrevrange zrevrangebyscore zrevrank zscan zscore";
+    let each = |name: &str| format!("COMMAND INFO {name}; COMMAND GETKEYS {name} a b c d");
+    scripts(
+        &names
+            .split_whitespace()
+            .map(each)
+            .collect::<Vec<_>>()
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>(),
+    )
+}

@@ -1,5 +1,6 @@
 //! One entry of COMMAND and COMMAND INFO.
 
+use crate::commands::introspect::access;
 use crate::commands::{Command, table};
 use gs_resp::{Flags, Keys, Writer};
 
@@ -44,21 +45,36 @@ fn key_specs(reply: &mut Writer<'_>, row: &Command) {
     if spec.keys == Keys::None {
         return reply.set(0);
     }
-    let access: &[&str] =
-        if spec.flags.contains(Flags::WRITE) { &["RW", "access", "update"] } else { &["RO", "access"] };
-    reply.set(1);
-    reply.map(3);
-    reply.bulk_str("flags");
-    words(reply, access.iter().copied(), "");
+    let derived: &[&[&str]] =
+        if spec.flags.contains(Flags::WRITE) { &[&["RW", "access", "update"]] } else { &[&["RO", "access"]] };
+    let groups = access::of(&spec.full_name()).unwrap_or(derived);
+    reply.set(groups.len());
+    for (nth, group) in groups.iter().enumerate() {
+        // Of several groups each is one key, one word after the other.
+        let keys = match spec.keys {
+            Keys::Range { first, step, .. } if groups.len() > 1 => {
+                let place = first + nth as u16;
+                Keys::Range { first: place, last: place as i16, step }
+            }
+            keys => keys,
+        };
+        reply.map(3);
+        reply.bulk_str("flags");
+        words(reply, group.iter().copied(), "");
+        key_places(reply, keys);
+    }
+}
+
+fn key_places(reply: &mut Writer<'_>, keys: Keys) {
     reply.bulk_str("begin_search");
-    let index = match spec.keys {
+    let index = match keys {
         Keys::Range { first, .. } => i64::from(first),
         Keys::NumKeys(place) => i64::from(place),
         Keys::None => 0,
     };
     part(reply, "index", &[("index", index)]);
     reply.bulk_str("find_keys");
-    match spec.keys {
+    match keys {
         // Redis counts a last key from the first one, unless it counts from the end.
         Keys::Range { first, last, step } => {
             let last = if last < 0 { i64::from(last) } else { i64::from(last) - i64::from(first) };
