@@ -202,8 +202,15 @@ impl Files {
             return Err(OpenError::Retired(shm.into()));
         }
         let theirs = echo.config(shm, len)?;
-        let geometry = Geometry::of(&theirs)?;
-        echo.compare(shm, cfg.unwrap_or(&theirs), &geometry, len)?;
+        // Compared with what this process wants: what differs is then named, possible or not.
+        let wanted = cfg.unwrap_or(&theirs);
+        let geometry = match Geometry::of(wanted) {
+            Err(e) if cfg.is_none() => {
+                return Err(header::mismatch(shm, "configuration", e, "a possible one"));
+            }
+            made => made?,
+        };
+        echo.compare(shm, wanted, &geometry, len)?;
         if state != layout::STATE_READY && !mutant("attach-unready") {
             return Err(header::mismatch(shm, "state", "not ready", "ready"));
         }
