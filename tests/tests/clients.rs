@@ -70,3 +70,56 @@ fn express_session_logs_in_and_out() {
 fn flask_session_logs_in_and_out() {
     run("flask_app", &["python3"]);
 }
+
+#[test]
+fn redis_py_locks_watches_caches_and_listens() {
+    run("redis_py_more", &["python3"]);
+}
+
+#[test]
+fn django_in_its_three_ways() {
+    run("django_app", &["python3"]);
+}
+
+#[test]
+fn starsessions_log_in_and_out() {
+    run("starsessions_app", &["python3"]);
+}
+
+#[test]
+fn redlock_locks_by_scripts() {
+    run("node_locks", &["node", "npm"]);
+}
+
+#[test]
+fn fastify_session_logs_in_and_out() {
+    run("fastify_session", &["node", "npm"]);
+}
+
+#[test]
+fn php_sessions_with_locking_lose_nothing() {
+    run("php_locking", &["php"]);
+}
+
+#[test]
+fn symfony_sessions_over_both_clients() {
+    if std::path::Path::new("/usr/share/php/Symfony/Component/HttpFoundation/autoload.php").exists() {
+        run("symfony_session", &["php"]);
+    } else {
+        peers::skip("php-symfony-http-foundation is not installed");
+    }
+}
+
+#[test]
+fn ruby_redis_races_and_listens() {
+    run("ruby_redis", &["ruby"]);
+}
+
+#[test]
+fn hiredis_pipelines() {
+    if std::path::Path::new("/usr/include/hiredis/hiredis.h").exists() {
+        run("hiredis", &["cc"]);
+    } else {
+        peers::skip("libhiredis-dev is not installed");
+    }
+}

@@ -137,7 +137,9 @@ pub fn may_write(row: &Command) -> bool {
 
 /// Commands that act on the transaction itself.
 fn is_control(row: &Command) -> bool {
-    matches!(row.spec.name, "multi" | "exec" | "discard" | "watch" | "reset" | "quit")
+    // A subcommand of the same name, as SLOWLOG RESET, is a command like others.
+    row.spec.parent.is_none()
+        && matches!(row.spec.name, "multi" | "exec" | "discard" | "watch" | "reset" | "quit")
 }
 
 fn admit(ctx: &Ctx<'_>, row: &Command, args: Args<'_>) -> Result<(), Refusal> {

@@ -320,17 +320,26 @@ const RANDOM_PAGE: usize = 64;
 fn randomkey(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     let (node, db) = (ctx.node, ctx.conn.db);
     let random = RandomState::default().hash_one((node.clock.unix_ms(), node.metrics.bytes_in.get()));
-    if let Some(key) = node.cache.section().random_key(db, random, node.now_ms()) {
+    // Each tier has its turn as often as it has sessions.
+    let (here, all) = (node.cache.section().live_count(db), node.count(db));
+    let stays = all == 0 || random % all < here || ctx.conn.scope.held;
+    let resident = || node.cache.section().random_key(db, random, node.now_ms());
+    if let Some(key) = resident().filter(|_| stays) {
         ctx.reply().bulk(&key);
         return Ok(Reply::Done);
     }
-    if node.count(db) == 0 {
+    if all == 0 {
         ctx.reply().null();
         return Ok(Reply::Done);
     }
-    // All of them live downstream: the first that a scan meets.
     let node = node.clone();
     ctx.later(async move {
+        let resident =
+            || node.cache.section().random_key(db, random, node.now_ms()).map(Vec::into_boxed_slice);
+        if let Some(key) = iterate::random_below(&node, db, random).await.or_else(resident) {
+            return Ok(Box::new(move |reply: &mut Writer<'_>| reply.bulk(&key)) as Answer);
+        }
+        // Few and far between: the first that a scan meets.
         let mut cursor = 0;
         for _ in 0..RANDOM_PAGES_MAX {
             let (next, keys) = iterate::scan_page(&node, db, cursor, RANDOM_PAGE).await?;

@@ -5,10 +5,14 @@ mod relay;
 mod sibling;
 
 use crate::commands::{Command, Ctx, Outcome, Reply};
+use crate::core::iterate;
+use crate::core::node::Node;
 use crate::roles::relief;
 use crate::roles::wire::{self, ParcelRef};
+use foldhash::fast::RandomState;
 use gs_client::cache::Lookup;
 use gs_resp::{AclCategories, Arg, Args, Arity, Code, Flags, Group, Keys, Refusal, Roles, Spec};
+use std::hash::BuildHasher;
 
 /// The row of a command between nodes.
 const fn row(
@@ -300,14 +304,22 @@ fn flush(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     ctx.ok()
 }
 
+/// A bucket by chance.
+fn anywhere_in(node: &Node) -> u64 {
+    let buckets = node.cache.section().geometry().buckets.max(1);
+    RandomState::default().hash_one((node.clock.unix_ms(), node.metrics.bytes_in.get())) % buckets
+}
+
 fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if ctx.node.sibling().is_some() {
         return pass(ctx, "GS.KEYS", wire::number(args, 1)?, args.skip(2));
     }
-    let (cursor, count) = (wire::number(args, 1)?, wire::number(args, 2)?.clamp(1, 4_096) as usize);
+    let anywhere = args.is(1, iterate::ANYWHERE);
+    let cursor = if anywhere { anywhere_in(ctx.node) } else { wire::number(args, 1)? };
+    let count = wire::number(args, 2)?.clamp(1, 4_096) as usize;
     let wanted = if args.is(3, "*") { None } else { Some(wire::database(args, 3)?) };
     let mut found: Vec<(u8, Vec<u8>, u64, u64, i64, u8)> = Vec::new();
-    let mut next = Some(cursor);
+    let (mut next, mut wrapped) = (Some(cursor), false);
     // Empty stretches are passed here, up to a bound, rather than by a call each.
     for _ in 0..2_048 {
         let Some(from) = next.filter(|_| found.len() < count) else {
@@ -320,6 +332,10 @@ fn keys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
                 found.push((meta.db, key.to_vec(), meta.version, relief::copy_of(&meta.at), pttl, meta.kind));
             }
         });
+        // Who asks for any key is not at the end where the buckets are.
+        if anywhere && next.is_none() && !wrapped {
+            (next, wrapped) = (Some(0), true);
+        }
     }
     let mut w = ctx.reply();
     w.array(2);

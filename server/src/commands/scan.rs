@@ -8,6 +8,7 @@ use gs_resp::{
     AclCategories as Acl, Arg, Args, Arity, Flags, Group, Keys as KeyWords, Refusal, Roles, Spec, Writer,
     glob_match,
 };
+use std::collections::HashSet;
 
 /// The rows of this file.
 pub const COMMANDS: &[Command] = &[
@@ -119,8 +120,12 @@ impl Filter {
     /// What of a page is kept, and the keys of which only a relief can say whether they are.
     fn keep(&self, page: Keys) -> (Names, Names) {
         let (mut kept, mut unknown) = (Vec::new(), Vec::new());
+        // What moved twice is on a page once.
+        let mut seen = HashSet::new();
         for Listed { key, kind } in page {
-            if !self.pattern.as_deref().is_none_or(|pattern| matches(pattern, &key)) {
+            if !seen.insert(key.clone())
+                || !self.pattern.as_deref().is_none_or(|pattern| matches(pattern, &key))
+            {
                 continue;
             }
             match kind {

@@ -14,6 +14,9 @@ use gs_resp::{AclCategories as Acl, Arg, Args, Arity, Code, Flags, Group, Keys, 
 use known::{Hash, Known, hex, sha1, unhex};
 use native::Run;
 
+/// Digits of a SHA1.
+const HASH_DIGITS: usize = 40;
+
 /// How a flush is to be done; it is one step either way.
 const MODE: Arg =
     Arg::oneof("async", &[Arg::token_only("async", "ASYNC"), Arg::token_only("sync", "SYNC")]).optional();
@@ -245,9 +248,12 @@ fn by_text(ctx: &mut Ctx<'_>, args: Args<'_>, reads_only: bool) -> Outcome {
 }
 
 fn by_hash(ctx: &mut Ctx<'_>, args: Args<'_>, reads_only: bool) -> Outcome {
+    let no_script = || Refusal::new(Code::NoScript, "No matching script. Please use EVAL.");
+    if args.at(1).len() != HASH_DIGITS {
+        return Err(no_script().into());
+    }
     let (keys, argv) = words_of(args)?;
     let found = unhex(args.at(1)).and_then(|hash| Some((hash, ctx.node.scripts.find(&hash)?)));
-    let no_script = || Refusal::new(Code::NoScript, "No matching script. Please use EVAL.");
     let (hash, known) = found.ok_or_else(no_script)?;
     run(ctx, known, &hash, keys, argv, reads_only)
 }

@@ -5,8 +5,8 @@
 //! their bucket since it began. What exists the whole time is so returned at least once; what moves may be
 //! returned twice, as in Redis. A copy below is only listed where it is the one to be read.
 
-use crate::core::members::{State, Tier};
-use crate::core::node::Node;
+use crate::core::members::{Member, State, Tier};
+use crate::core::node::{Node, Relay};
 use crate::roles::sibling::keys_page;
 use gs_resp::{Code, Refusal};
 use std::collections::HashSet;
@@ -162,10 +162,27 @@ async fn below(
         return Ok(end);
     };
     let next_relief = Cursor { stage: (at.stage + 1).min(STAGE_MOVES), position: 0, ..at };
+    let next = page_of(node, relay, member, db, &at.position.to_string(), count, keys).await?;
+    match next.parse::<u64>() {
+        Ok(0) | Err(_) => Ok(next_relief),
+        Ok(position) => Ok(Cursor { position, ..at }),
+    }
+}
+
+/// About `count` keys that a relief is the one to be asked for, from its `position` on: where it goes on.
+async fn page_of(
+    node: &Node,
+    relay: &Relay,
+    member: &Member,
+    db: u8,
+    position: &str,
+    count: usize,
+    keys: &mut Keys,
+) -> Result<String, Refusal> {
     let unavailable = || unreachable(&member.name);
     let link = node.downstream_to(member.index).ok_or_else(unavailable)?;
     let words = [member.index, u16::from(db)].map(|n| n.to_string());
-    let (position, page) = (at.position.to_string(), count.clamp(10, 512).to_string());
+    let page = count.clamp(10, 512).to_string();
     let call: [&[u8]; 5] =
         [b"GS.KEYS", words[0].as_bytes(), position.as_bytes(), page.as_bytes(), words[1].as_bytes()];
     let reply = link.call(&call).await.map_err(|_| unavailable())?;
@@ -181,10 +198,27 @@ async fn below(
             keys.push(Listed { key: held.key.into(), kind: Some(held.kind) });
         }
     }
-    match next.parse::<u64>() {
-        Ok(0) | Err(_) => Ok(next_relief),
-        Ok(position) => Ok(Cursor { position, ..at }),
+    Ok(next)
+}
+
+/// The word for a position that the relief shall choose.
+pub const ANYWHERE: &str = "random";
+
+/// Some key that lives downstream, each relief in its turn; none where no relief has one to offer.
+pub async fn random_below(node: &Arc<Node>, db: u8, random: u64) -> Option<Box<[u8]>> {
+    let relay = node.relay()?;
+    let mut members = relay.members.list();
+    members.retain(|m| m.state != State::Lost);
+    let mut keys = Keys::new();
+    for turn in 0..members.len() {
+        let member = &members[(random as usize).wrapping_add(turn) % members.len()];
+        // One that is away has nothing to offer, and another may have.
+        let _ = page_of(node, relay, member, db, ANYWHERE, 10, &mut keys).await;
+        if !keys.is_empty() {
+            return Some(keys.swap_remove((random >> 32) as usize % keys.len()).key);
+        }
     }
+    None
 }
 
 fn unreachable(relief: &str) -> Refusal {

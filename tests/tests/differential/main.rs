@@ -4,6 +4,7 @@
 
 mod cases;
 mod connections;
+mod generated;
 mod hashes;
 mod scripts;
 mod server;

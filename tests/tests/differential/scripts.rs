@@ -10,6 +10,12 @@ else
     return 0
 end"#;
 const ADD: &str = "return redis.call('exists',KEYS[1])<1 and redis.call('setex',KEYS[1],ARGV[2],ARGV[1])";
+const FIELDS: &str = r"
+                redis.call('HSET', KEYS[1], 'absexp', ARGV[1], 'sldexp', ARGV[2], 'data', ARGV[4])
+                if ARGV[3] ~= '-1' then
+                  redis.call('EXPIRE', KEYS[1], ARGV[3])
+                end
+                return 1";
 const INCREMENT: &str = r"
  local exists = redis.call('EXISTS', KEYS[1])
  if (exists == 1) then
@@ -63,6 +69,15 @@ pub(crate) fn all() -> Vec<Script> {
             &["EVAL", ADD, "1", "l", "v", "none"],
             &["EVAL", ADD, "1", "l", "v"],
             &["EVAL", ADD, "1", "l", "v", "0"],
+        ]),
+        script(&[
+            &["EVAL", FIELDS, "1", "item", "-1", "600", "600", "bytes"],
+            &["TTL", "item"],
+            &["HMGET", "item", "absexp", "sldexp", "data"],
+            &["EVAL", FIELDS, "1", "forever", "-1", "-1", "-1", "bytes"],
+            &["TTL", "forever"],
+            &["SET", "text", "v"],
+            &["EVAL", FIELDS, "1", "text", "-1", "-1", "-1", "bytes"],
         ]),
         script(&[
             &["EVAL", INCREMENT, "1", "n", "5"],

@@ -144,8 +144,12 @@ fn fcall(_: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 }
 
 fn flush(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    if args.len() > 3 {
+        let text = "unknown subcommand or wrong number of arguments for 'flush'. Try FUNCTION HELP.";
+        return Err(Refusal::err(text).into());
+    }
     let mode = args.get(2).map(|word| truth(word, "async", "sync"));
-    if args.len() > 3 || matches!(mode, Some(Err(_))) {
+    if matches!(mode, Some(Err(_))) {
         return Err(Refusal::err("FUNCTION FLUSH only supports SYNC|ASYNC option").into());
     }
     ctx.ok()
