@@ -79,7 +79,15 @@ with client.pipeline() as pipe:
         raise AssertionError("a watched key changed")
     except WatchError:
         pass
-assert client.transaction(lambda pipe: pipe.incr(key), key) == [11]
+
+
+def count_up(pipe):
+    seen = int(pipe.get(key))
+    pipe.multi()
+    pipe.set(key, seen + 1)
+
+
+assert client.transaction(count_up, key) == [True]
 
 # Client-side caching: the second read is local, and a change by another client is seen
 cached = redis.Redis(host=host, port=port, protocol=3, cache_config=CacheConfig())
