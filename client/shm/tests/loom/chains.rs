@@ -24,6 +24,22 @@ fn chain_read_reuse() {
     });
 }
 
+// A record that ends under its reader: what is scrubbed is not read as its bytes.
+#[test]
+fn chain_read_delete() {
+    explore(0, || {
+        let s = Arc::new(section(Mode::Owner, 2));
+        put(&s, &[1; 16], 1);
+        let reader = {
+            let s = s.clone();
+            thread::spawn(move || read(&s))
+        };
+        s.delete(&s.key_id(0, b"k"), b"k");
+        let _ = reader.join().unwrap();
+        assert_eq!(read(&s), Some(0));
+    });
+}
+
 // The hand judges a continuation of a record that ends and whose blocks bear the next one at once: it never
 // takes a block of the living chain.
 #[test]
