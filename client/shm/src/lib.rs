@@ -10,6 +10,10 @@
 //! records that the hand met), clocks (`now_ms`
 //! is boot-time milliseconds, given by the caller), threads, sockets.
 //!
+//! How it is shown to hold: `tests/crash.rs` and `tests/stopped.rs` (a process dies, or stands still, at every
+//! shared write), `tests/torture.rs` (real processes, any instruction), `tests/garbage.rs` and `fuzz/` (anything
+//! stored anywhere), `tests/attach.rs` and `tests/small_tmpfs.rs` (wrong files, no room), the models (`mutants`).
+//!
 //! Start reading at `layout` (the memory), then `blocks` (states), `read`, `put`, `retire`, `handoff`.
 
 mod advice;
