@@ -2,9 +2,11 @@
 //! on session traces. Small versions of the traces of `benchmarks/results/policy.md`, seconds in all.
 
 use benchmarks::sim::adaptive::{Arc, S3Fifo};
+use benchmarks::sim::family::{self, Order, Orders};
 use benchmarks::sim::oracle::Belady;
 use benchmarks::sim::queues::{Clock, Fifo, Lru, Sieve};
-use benchmarks::sim::report::{SHARES, row, sized, traces};
+use benchmarks::sim::report::{SEED, SHARES, row, sized, traces};
+use benchmarks::sim::sessions::{MIXES, TWO_LIVES, make, smaller};
 use benchmarks::sim::trace::{Op, Request, Trace, zipf};
 use benchmarks::sim::{Model, replay};
 
@@ -143,4 +145,27 @@ fn traces_are_made_of_their_seed_alone() {
         assert!(trace.requests.is_sorted_by_key(|request| request.at_ms), "{}", trace.name);
         assert!(trace.requests.iter().all(|request| request.key < trace.keys), "{}", trace.name);
     }
+}
+
+/// The family loses nothing that it has room for, counts each request once, and its default orders are those that the
+/// numbers speak for: at the relay recency moves less than age does, and aging loses fewer hits by remaining life.
+#[test]
+fn the_family_keeps_what_it_has_room_for() {
+    let [lives, rolling] = [TWO_LIVES, MIXES[2]].map(|mix| make(&smaller(&mix, 15), SEED));
+    let all = family::run(&lives, [lives.share(5), lives.share(100), 1, 1], family::DEFAULT);
+    assert_eq!((all.lost, all.demoted, all.promoted), (0, 0, 0), "{all:?}");
+    let tight = |trace: &Trace, orders| {
+        let counts = family::run(trace, [3, 3, 3, 4].map(|share| trace.share(share)), orders);
+        let answered = counts.hits.iter().sum::<u64>() + counts.first + counts.lost;
+        assert_eq!(answered, counts.requests, "{counts:?}");
+        counts
+    };
+    let default = tight(&lives, family::DEFAULT);
+    assert!(default.hits.iter().all(|hits| *hits > 0) && default.evicted > 0, "{default:?}");
+    for aging in [Order::Oldest, Order::Arrival] {
+        let other = tight(&lives, Orders { aging, ..family::DEFAULT });
+        assert!(default.lost < other.lost, "{aging:?}: {other:?}, least life: {default:?}");
+    }
+    let by_age = tight(&rolling, Orders { relay: Order::Oldest, ..family::DEFAULT });
+    assert!(tight(&rolling, family::DEFAULT).promoted < by_age.promoted);
 }

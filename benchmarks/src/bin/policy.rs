@@ -4,8 +4,10 @@
 //! `cargo run --release -p benchmarks --bin policy -- [--quick] [--json FILE]`
 
 use anyhow::Context;
+use benchmarks::sim::family;
 use benchmarks::sim::report::{Row, SEED, SHARES, row, sized, table, traces};
-use benchmarks::sim::sessions::MIXES;
+use benchmarks::sim::sessions::{MIXES, TWO_LIVES, make, smaller};
+use benchmarks::sim::trace::Trace;
 use clap::Parser;
 
 /// Prints hit ratios per policy, trace and size, as Markdown.
@@ -21,7 +23,8 @@ struct Options {
 
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
-    let traces = traces(if options.quick { 10 } else { 1 });
+    let by = if options.quick { 10 } else { 1 };
+    let traces = traces(by);
     println!("Seed {SEED}. A star marks what is below the bar: LRU, on session traces ARC too.\n");
     println!("| trace | keys | requests |\n|---|---|---|");
     for trace in &traces {
@@ -41,9 +44,17 @@ fn main() -> anyhow::Result<()> {
             println!("| {} | {share} % | {section:.2} | {model:.2} | {lru:.2} | {fifo:.2} |", trace.name);
         }
     }
+    println!("\n## The family: in percent of all requests\n");
+    let two_lives = make(&smaller(&TWO_LIVES, by), SEED);
+    let several: Vec<&Trace> =
+        traces.iter().filter(|trace| ["sessions", "rolling TTL", "bots"].contains(&trace.name)).collect();
+    for trace in several {
+        print!("{}", family::table(trace, [5, 5, 5, 10]));
+    }
+    print!("{}", family::table(&two_lives, [3, 3, 3, 4]));
     println!("\n## How the session traces are made\n");
-    for mix in MIXES {
-        println!("- {mix:?}");
+    for mix in MIXES.iter().chain([&TWO_LIVES]) {
+        println!("- `{mix:?}`");
     }
     if let Some(path) = options.json {
         let text = serde_json::to_string_pretty(&rows).context("figures as JSON")?;

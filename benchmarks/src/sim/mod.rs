@@ -4,6 +4,7 @@
 //! same command gives the same table on every machine.
 
 pub mod adaptive;
+pub mod family;
 pub mod hand;
 pub mod lists;
 pub mod oracle;

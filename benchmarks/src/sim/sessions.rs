@@ -39,6 +39,8 @@ pub struct Mix {
     pub long_share: f64,
     /// Time to live, counted anew by each request.
     pub ttl_s: f64,
+    /// Share of sessions that live for a tenth of that only ("remember me" was not ticked).
+    pub short_lived: f64,
     /// Share of sessions that end with a logout.
     pub logouts: f64,
     /// Requests a second of a wave of bots; 0 for no bots. A wave comes every half hour and lasts five minutes.
@@ -63,6 +65,7 @@ pub const SESSIONS: Mix = Mix {
     long_s: 1800.0,
     long_share: 0.4,
     ttl_s: 7200.0,
+    short_lived: 0.0,
     logouts: 0.3,
     bots_per_s: 0.0,
     sweep_every_s: 0.0,
@@ -87,6 +90,9 @@ pub const MIXES: [Mix; 6] = [
     },
 ];
 
+/// Two kinds of lives, for the tiers that know when a session ends.
+pub const TWO_LIVES: Mix = Mix { name: "two lives", short_lived: 0.6, ..SESSIONS };
+
 const WAVE_EVERY_S: f64 = 1800.0;
 const WAVE_S: f64 = 300.0;
 const OPEN_EVERY_S: f64 = 60.0;
@@ -105,9 +111,15 @@ struct Maker {
 impl Maker {
     fn push(&mut self, at_s: f64, key: u32, op: Op) {
         if at_s < self.mix.length_s {
-            let ttl_ms = (self.mix.ttl_s * 1000.0) as u64;
+            let ttl_ms = (self.ttl_s(key) * 1000.0) as u64;
             self.requests.push(Request { at_ms: (at_s * 1000.0) as u64, key, op, ttl_ms });
         }
+    }
+
+    /// A session's life, which follows from its number.
+    fn ttl_s(&self, key: u32) -> f64 {
+        let short = self.mix.short_lived > 0.0 && Random::new(u64::from(key)).chance(self.mix.short_lived);
+        if short { self.mix.ttl_s / 10.0 } else { self.mix.ttl_s }
     }
 
     fn new_key(&mut self) -> u32 {
@@ -157,7 +169,7 @@ impl Maker {
             if visit + 1 < visits {
                 let long = self.random.chance(mix.long_share);
                 let pause_s = self.random.wait(if long { mix.long_s } else { mix.short_s });
-                if pause_s >= mix.ttl_s {
+                if pause_s >= self.ttl_s(key) {
                     return;
                 }
                 now_s += pause_s;

@@ -114,8 +114,11 @@ impl Section {
             // The old value bears the generation, so only that incarnation can have been moved; whether it
             // was still readable then is asked now.
             if moved.is_ok() && mem.still(found.block, found.ctl) {
-                // Who prolongs a session uses it: behind a cache an owner sees the touches and not the reads.
-                mem.count_read(found.block, now_ms);
+                // Who prolongs a session uses it: behind a cache an owner sees the touches and not the reads. Right
+                // after a read it is the same use.
+                if mem.refs_idle(found.block, now_ms).1 > 0 {
+                    mem.count_read(found.block, now_ms);
+                }
                 return Some(mem.meta(&found, now_ms));
             }
         }
