@@ -6,7 +6,7 @@ use gs_tests::sessions::Load;
 use gs_tests::wait;
 use gs_tests::wire::{Value, Wire};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Barrier;
 
 fn caching(cluster: &Cluster, options: &[&str]) -> Wire {
     let mut wire = cluster.wire();
@@ -26,8 +26,7 @@ fn invalidated(push: &Value) -> Option<Vec<String>> {
     }
 }
 
-/// Reads through a local cache as client libraries do: what a push names is dropped, what is not there is asked
-/// for and kept.
+/// Keeps what it reads as client libraries do, and drops what a push names.
 struct Cache {
     wire: Wire,
     kept: HashMap<String, Value>,
@@ -50,66 +49,54 @@ impl Cache {
         reply
     }
 
-    fn read(&mut self, key: &str) {
-        if !self.kept.contains_key(key) {
-            let value = self.ask(&["GET", key]);
-            self.kept.insert(key.to_owned(), value);
-        }
+    /// Asks for all of them in one call: between the first read of it and the last there is time for a change.
+    fn read(&mut self, keys: &[String]) {
+        let call: Vec<&str> = ["MGET"].into_iter().chain(keys.iter().map(String::as_str)).collect();
+        let values = self.ask(&call);
+        self.kept.extend(keys.iter().cloned().zip(values.items().iter().cloned()));
     }
 }
 
-/// Readers that cache beside writers on other threads. When the writers have stopped and every message has come,
-/// nothing old is left in any cache: no change slipped between a read and its note, none overtook the reply.
+/// Readers on other threads read many keys in one call while a writer changes each of them once. When the writer is
+/// done and every message has come, nothing old is left in any cache: no change slipped between a read and its note,
+/// none overtook the reply.
 #[test]
 fn no_cache_keeps_what_has_changed() {
-    let cluster = Plan::relay("4mb").set("threads", 4).start();
-    let done = AtomicBool::new(false);
-    let keys: Vec<String> = (0..8).map(|n| format!("k{n}")).collect();
-    let caches: Vec<Cache> = std::thread::scope(|scope| {
-        let (cluster, keys, done) = (&cluster, &keys, &done);
-        let readers: Vec<_> = (0..6)
-            .map(|_| {
-                let mut cache = Cache { wire: caching(cluster, &[]), kept: HashMap::new() };
-                scope.spawn(move || {
-                    for turn in 0.. {
-                        if done.load(Ordering::Acquire) {
-                            return cache;
-                        }
-                        cache.read(&keys[turn % keys.len()]);
-                        if turn % 16 == 0 {
-                            cache.ask(&["PING"]);
-                        }
-                    }
-                    cache
-                })
-            })
-            .collect();
-        let writers: Vec<_> = (0..3)
-            .map(|writer| {
-                let mut wire = cluster.wire();
-                scope.spawn(move || {
-                    for n in 0..1_500 {
-                        let key = &keys[(n * 7 + writer) % keys.len()];
-                        match n % 11 {
-                            0 => drop(wire.call(&["DEL", key])),
-                            _ => drop(wire.call(&["SET", key, &format!("{writer}:{n}"), "EX", "600"])),
-                        }
-                    }
-                })
-            })
-            .collect();
-        writers.into_iter().for_each(|writer| writer.join().expect("a writer"));
-        done.store(true, Ordering::Release);
-        readers.into_iter().map(|reader| reader.join().expect("a reader")).collect()
-    });
-    let mut wire = cluster.wire();
-    for mut cache in caches {
-        // Everything that was posted before is written before this answer.
-        cache.ask(&["PING"]);
-        for (key, kept) in &cache.kept {
-            assert_eq!(*kept, wire.call(&["GET", key]), "{key} is old");
+    const READERS: usize = 3;
+    const ROUNDS: usize = 100;
+    let cluster = Plan::relay("8mb").set("threads", 4).start();
+    let barrier = Barrier::new(READERS + 1);
+    let keys = |round: usize| (0..200).map(|n| format!("k{round}:{n}")).collect::<Vec<_>>();
+    let stale: Vec<String> = std::thread::scope(|scope| {
+        let (cluster, barrier, keys) = (&cluster, &barrier, &keys);
+        let read = move || {
+            let mut cache = Cache { wire: caching(cluster, &[]), kept: HashMap::new() };
+            let mut stale = Vec::new();
+            for round in 0..ROUNDS {
+                barrier.wait();
+                cache.read(&keys(round));
+                barrier.wait();
+                // Everything that was posted before is written before this answer.
+                cache.ask(&["PING"]);
+                stale.extend(
+                    cache.kept.drain().filter(|(_, kept)| *kept == Value::bulk("old")).map(|(key, _)| key),
+                );
+            }
+            stale
+        };
+        let readers: Vec<_> = (0..READERS).map(|_| scope.spawn(read)).collect();
+        let mut wire = cluster.wire();
+        let set = |key: String, value: &str| vec!["SET".to_owned(), key, value.to_owned()];
+        for round in 0..ROUNDS {
+            wire.pipeline(&keys(round).into_iter().map(|key| set(key, "old")).collect::<Vec<_>>());
+            barrier.wait();
+            // From the end, so that what was read first changes last.
+            wire.pipeline(&keys(round).into_iter().rev().map(|key| set(key, "new")).collect::<Vec<_>>());
+            barrier.wait();
         }
-    }
+        readers.into_iter().flat_map(|reader| reader.join().expect("a reader")).collect()
+    });
+    assert_eq!(stale, Vec::<String>::new(), "old values stayed in caches");
 }
 
 /// Sessions that nobody touches end in the caches too, on whatever tier they are, and each is told of once.

@@ -5,7 +5,10 @@ use gs_tests::cluster::{Cluster, Plan};
 use gs_tests::sessions::Load;
 use gs_tests::wait;
 use gs_tests::wire::{Value, Wire};
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+const ROUNDS: usize = 30;
 
 /// Raises a counter once, as a client library does: again whenever somebody else was faster. How often it lost.
 fn raise(wire: &mut Wire, key: &str) -> u64 {
@@ -54,6 +57,41 @@ fn fifty_connections_lose_no_update() {
     let lost = race(&cluster, 50, 20);
     assert_eq!(sum(&cluster), 50 * 20);
     assert!(lost > 0, "they got in each other's way, or the test shows nothing");
+}
+
+/// Two doctors on call, one may leave: each looks at both keys and writes only one. EXEC must hold what it watches
+/// still, also where it does not write it, or both leave.
+#[test]
+fn what_is_only_watched_is_held_still_too() {
+    let cluster = Plan::relay("4mb").set("threads", 4).start();
+    let (mut wire, barrier, mut left) = (cluster.wire(), Barrier::new(3), Vec::new());
+    std::thread::scope(|scope| {
+        for own in ["left:a", "left:b"] {
+            let (mut wire, barrier) = (cluster.wire(), &barrier);
+            scope.spawn(move || {
+                for _ in 0..ROUNDS {
+                    wire.call(&["WATCH", "left:a", "left:b"]);
+                    let nobody = wire.call(&["EXISTS", "left:a", "left:b"]) == Value::Int(0);
+                    wire.call(&["MULTI"]);
+                    for _ in 0..200 {
+                        wire.call(&["SET", own, "1"]);
+                    }
+                    barrier.wait();
+                    wire.call(&[if nobody { "EXEC" } else { "DISCARD" }]);
+                    barrier.wait();
+                    // The third looks and clears.
+                    barrier.wait();
+                }
+            });
+        }
+        for _ in 0..ROUNDS {
+            barrier.wait();
+            barrier.wait();
+            left.push(wire.call(&["DEL", "left:a", "left:b"]).int());
+            barrier.wait();
+        }
+    });
+    assert_eq!(left, vec![1; ROUNDS], "in each round one leaves");
 }
 
 /// The counters are pushed down again and again while they are raised: moves are no changes, and hide none.
