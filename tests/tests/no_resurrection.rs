@@ -222,6 +222,11 @@ fn a_second_copy_that_arrives_after_the_delete_stays_dead() {
     let mut wire = cluster.wire();
     let relief = cluster.of_role("relief-expansion")[0].pid();
     kill_process(relief, Signal::STOP).expect("the relief runs");
+    wait::until_true("the relief has stopped", || {
+        let stat =
+            std::fs::read_to_string(format!("/proc/{}/stat", relief.as_raw_nonzero())).unwrap_or_default();
+        stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
+    });
     let stored = wire.call(&["GS.SET", "late", "v", "COPIES", "2"]);
     assert!(stored.is_error("UNAVAILABLE"), "a second copy was promised and is not there: {stored:?}");
     assert_eq!(wire.call(&["DEL", "late"]), Value::Int(1));

@@ -272,7 +272,7 @@ impl Run<'_> {
                     let number = (0..KEYS).find(|n| name(*n)[..] == key[..]).expect("a key of ours");
                     assert!(bytes == value(number, meta.version), "{key:?}: a victim with foreign bytes");
                 }
-                if how % 2 == 0 {
+                if how.is_multiple_of(2) {
                     let _ = self.s.release(&meta.at);
                 }
             }
