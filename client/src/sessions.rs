@@ -22,6 +22,7 @@
 
 mod config;
 mod ops;
+mod owners;
 mod session;
 pub(crate) mod shard;
 mod touches;
@@ -32,10 +33,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 pub use config::{LruConfig, PartitionPolicy, RelayConfig, TlsFiles};
+pub use owners::Owners;
 pub use session::{Session, Source};
 pub(crate) use session::{as_version, deadline};
 use shard::{DB, Local, Shard};
 use touches::Touches;
+pub use touches::patience_ms;
 use wants::Wants;
 pub use wants::{WANT_MS, WANTS_MAX};
 
@@ -47,8 +50,6 @@ use crate::link::Topics;
 
 /// Local hits are counted in this many places, so that threads do not fight for one cache line.
 const HIT_STRIPES: usize = 16;
-/// How many redis slots there are.
-const SLOTS: usize = 16_384;
 
 /// The sessions of this machine and its relays. Cheap to clone; background work ends with the last clone.
 #[derive(Clone)]
@@ -58,6 +59,7 @@ pub struct SessionCacheManager {
 
 pub(crate) struct Inner {
     pub(crate) shards: Vec<Arc<Shard>>,
+    owners: Owners,
     pub(crate) wants: Wants,
     touches: Touches,
     relay: RelayConfig,
@@ -111,6 +113,7 @@ impl SessionCacheManager {
         let inner = Arc::new_cyclic(|inner| Inner {
             _background: agent::start(&shards, inner.clone()),
             shards,
+            owners: Owners::of(&relay.relays),
             wants: Wants::default(),
             touches: Touches::default(),
             relay,
@@ -277,13 +280,9 @@ fn has_lease(cache: &Cache) -> bool {
 }
 
 impl Inner {
-    /// The relay that owns a key, by its slot: neighbouring slots stay together.
+    /// The relay that owns a key.
     fn shard(&self, key: &[u8]) -> &Arc<Shard> {
-        match self.shards.len() {
-            // Hashing the key for its slot costs more than the rest of the choice; one relay needs none.
-            1 => &self.shards[0],
-            n => &self.shards[usize::from(gs_resp::slot_of(key)) * n / SLOTS],
-        }
+        &self.shards[self.owners.of_key(key)]
     }
 
     fn count_hit(&self) {

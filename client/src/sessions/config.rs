@@ -101,7 +101,9 @@ pub enum PartitionPolicy {
 /// The relays and how to talk to them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RelayConfig {
-    /// `HOST:PORT` of each; with several, a key's slot picks one. All processes must list the same, in this order.
+    /// `HOST:PORT` of each; with several, a key's slot picks one ([`crate::sessions::Owners`]). All processes must list
+    /// the same, written the same way, in any order: the text is the relay's name, so one that moves to another machine
+    /// keeps its keys if the name stays.
     pub relays: Vec<String>,
     /// The path whose topics [`crate::sessions::SessionCacheManager::subscribe`] means.
     pub auth_path: String,

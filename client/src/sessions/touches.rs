@@ -17,7 +17,7 @@ const BATCH: usize = 512;
 const RETRY_MS: u64 = 1_000;
 
 /// How long a touch with this time to live may wait: 30 s or a tenth of it, but no more than a quarter.
-pub(crate) fn patience_ms(ttl_ms: u64) -> u64 {
+pub fn patience_ms(ttl_ms: u64) -> u64 {
     (ttl_ms / 10).max(30_000).min(ttl_ms / 4)
 }
 

@@ -8,7 +8,7 @@ mod members;
 mod placement;
 
 pub use members::{Held, assign, drain, join, keys_page, leave};
-pub use placement::{Peer, Placement};
+pub use placement::{Peer, Placement, Share, Tables};
 
 use crate::core::members::Tier;
 use crate::core::node::Node;
@@ -85,9 +85,7 @@ impl Sibling {
 
     /// The relief that a session of this slot goes to, if one of its tier or else of the other can be asked.
     pub fn target(&self, tier: Tier, slot: u16) -> Option<Arc<Peer>> {
-        let placement = self.placement.read();
-        let other = if tier == Tier::Aging { Tier::Expansion } else { Tier::Aging };
-        [tier, other].iter().find_map(|tier| placement.owner(*tier, slot).filter(|p| p.is_up()).cloned())
+        self.placement.read().target(tier, slot).cloned()
     }
 
     /// Which tiers can take a session now.

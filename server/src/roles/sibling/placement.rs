@@ -45,26 +45,60 @@ impl Peer {
     pub fn is_up(&self) -> bool {
         self.link.is_up()
     }
-}
 
-/// Who owns which slot, for each tier.
-pub struct Placement {
-    /// The reliefs by index.
-    pub peers: Vec<Arc<Peer>>,
-    expansion: Box<place::Table>,
-    aging: Box<place::Table>,
-    /// Grows with each change of an owner.
-    pub epoch: u64,
-}
-
-impl Default for Placement {
-    fn default() -> Self {
-        let nobody = || Box::new([NOBODY; SLOTS]);
-        Placement { peers: Vec::new(), expansion: nobody(), aging: nobody(), epoch: 0 }
+    fn share(&self) -> Share<'_> {
+        Share {
+            index: self.index,
+            name: &self.name,
+            tier: self.tier,
+            weight: self.weight.load(Ordering::Relaxed),
+            draining: self.draining.load(Ordering::Relaxed),
+        }
     }
 }
 
-impl Placement {
+/// What decides which slots a relief gets.
+#[derive(Clone, Copy, Debug)]
+pub struct Share<'a> {
+    /// The index the relay gave it.
+    pub index: u16,
+    /// Its name, which its lots are drawn from.
+    pub name: &'a str,
+    /// Its tier.
+    pub tier: Tier,
+    /// Its share of the slots.
+    pub weight: u64,
+    /// True while it takes no new sessions.
+    pub draining: bool,
+}
+
+/// Who owns which slot, for each tier: a matter of who is there, and of nothing else.
+#[derive(Clone, Debug)]
+pub struct Tables {
+    expansion: Box<place::Table>,
+    aging: Box<place::Table>,
+}
+
+impl Tables {
+    /// The owners when these reliefs have joined.
+    pub fn of(shares: &[Share<'_>]) -> Tables {
+        let of_tier = |tier| {
+            let nodes: Vec<place::Node> = shares
+                .iter()
+                .filter(|share| share.tier == tier && !share.draining)
+                .map(|share| place::Node {
+                    index: share.index,
+                    weight: share.weight.max(1),
+                    seed: place::seed_of(share.name.as_bytes()),
+                })
+                .collect();
+            let mut table = Box::new([NOBODY; SLOTS]);
+            place::fill(&mut table, &nodes);
+            table
+        };
+        Tables { expansion: of_tier(Tier::Expansion), aging: of_tier(Tier::Aging) }
+    }
+
     fn table(&self, tier: Tier) -> &place::Table {
         match tier {
             Tier::Expansion => &self.expansion,
@@ -72,10 +106,47 @@ impl Placement {
         }
     }
 
+    /// The index of the relief that owns a slot; [`NOBODY`] where there is none.
+    pub fn owner(&self, tier: Tier, slot: u16) -> u16 {
+        self.table(tier)[usize::from(slot) % SLOTS]
+    }
+
+    /// Where a session of this slot goes: its owner in this tier, or where `up` says that it cannot be asked, its
+    /// owner in the other.
+    pub fn target(&self, tier: Tier, slot: u16, up: impl Fn(u16) -> bool) -> Option<u16> {
+        let other = if tier == Tier::Aging { Tier::Expansion } else { Tier::Aging };
+        [tier, other]
+            .into_iter()
+            .map(|tier| self.owner(tier, slot))
+            .find(|index| *index != NOBODY && up(*index))
+    }
+}
+
+/// The reliefs that have joined, and who of them owns which slot.
+pub struct Placement {
+    /// The reliefs by index.
+    pub peers: Vec<Arc<Peer>>,
+    tables: Tables,
+    /// Grows with each change of an owner.
+    pub epoch: u64,
+}
+
+impl Default for Placement {
+    fn default() -> Self {
+        Placement { peers: Vec::new(), tables: Tables::of(&[]), epoch: 0 }
+    }
+}
+
+impl Placement {
     /// The owner of a slot.
     pub fn owner(&self, tier: Tier, slot: u16) -> Option<&Arc<Peer>> {
-        let index = self.table(tier)[usize::from(slot) % SLOTS];
-        self.peers.iter().find(|peer| peer.index == index)
+        self.peer(self.tables.owner(tier, slot))
+    }
+
+    /// The relief that a session of this slot goes to, if one of its tier or else of the other can be asked.
+    pub fn target(&self, tier: Tier, slot: u16) -> Option<&Arc<Peer>> {
+        let up = |index| self.peer(index).is_some_and(|peer| peer.is_up());
+        self.peer(self.tables.target(tier, slot, up)?)
     }
 
     /// A relief by its index.
@@ -85,29 +156,15 @@ impl Placement {
 
     /// Owners anew, after a relief joined or left.
     pub(super) fn assign(&mut self) {
-        for tier in [Tier::Expansion, Tier::Aging] {
-            let nodes: Vec<place::Node> = self
-                .peers
-                .iter()
-                .filter(|peer| peer.tier == tier && !peer.draining.load(Ordering::Relaxed))
-                .map(|peer| place::Node {
-                    index: peer.index,
-                    weight: peer.weight.load(Ordering::Relaxed).max(1),
-                    seed: place::seed_of(peer.name.as_bytes()),
-                })
-                .collect();
-            match tier {
-                Tier::Expansion => place::fill(&mut self.expansion, &nodes),
-                Tier::Aging => place::fill(&mut self.aging, &nodes),
-            }
-        }
+        let shares: Vec<Share<'_>> = self.peers.iter().map(|peer| peer.share()).collect();
+        self.tables = Tables::of(&shares);
         self.epoch += 1;
     }
 
     /// Slots of a tier as ranges of equal owner.
     pub fn ranges(&self, tier: Tier) -> Vec<(u16, u16, u16)> {
         let mut ranges: Vec<(u16, u16, u16)> = Vec::new();
-        for (slot, owner) in (0u16..).zip(self.table(tier)) {
+        for (slot, owner) in (0u16..).zip(self.tables.table(tier)) {
             match ranges.last_mut() {
                 Some(last) if last.2 == *owner => last.1 = slot,
                 _ => ranges.push((slot, slot, *owner)),
