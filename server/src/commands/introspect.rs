@@ -1,7 +1,7 @@
 //! COMMAND: the table tells of itself. Also HELP of every container, made from the same rows.
 
-mod access;
 mod docs;
+mod facts;
 mod info;
 
 use crate::commands::{Command, Ctx, Outcome, Reply, Stop, table};
@@ -82,6 +82,24 @@ pub const COMMANDS: &[Command] = &[
             reply_doc: "the keys among the words",
         },
         run: getkeys,
+    },
+    Command {
+        spec: Spec {
+            name: "getkeysandflags",
+            parent: Some("command"),
+            since: "7.0.0",
+            group: Group::Server,
+            arity: Arity(-4),
+            flags: Flags::LOADING.or(Flags::STALE),
+            roles: Roles::EVERY,
+            keys: Keys::None,
+            args: &[Arg::string("command"), Arg::string("arg").multiple()],
+            complexity: "O(N) where N is the number of arguments to the command",
+            summary: "Extract keys and access flags given a full Redis command",
+            acl: Acl::SLOW.or(Acl::CONNECTION),
+            reply_doc: "each key with what is done with it",
+        },
+        run: getkeysandflags,
     },
     Command {
         spec: Spec {
@@ -272,27 +290,48 @@ fn list(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     Ok(Reply::Done)
 }
 
-fn getkeys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let words = args.skip(2);
+/// The command that the words behind the subcommand make, and the places of its keys.
+fn keys_of(words: Args<'_>) -> Result<(&'static Command, Vec<usize>), Refusal> {
     let mut row = table::find(words.name()).ok_or_else(|| Refusal::err("Invalid command specified"))?;
     if table::has_subcommands(row) {
         let sub = words.get(1).and_then(|word| table::find_sub(row, word));
         row = sub.ok_or_else(|| Refusal::err("Invalid command specified"))?;
     }
     if row.spec.keys == Keys::None {
-        return Err(Refusal::err("The command has no key arguments").into());
+        return Err(Refusal::err("The command has no key arguments"));
     }
     if !row.spec.arity.accepts(words.len()) {
-        return Err(Refusal::err("Invalid number of arguments specified for command").into());
+        return Err(Refusal::err("Invalid number of arguments specified for command"));
     }
     let places: Vec<usize> = row.spec.keys.places(words).collect();
     if places.is_empty() && !row.spec.flags.contains(Flags::NO_MANDATORY_KEYS) {
-        return Err(Refusal::err("Invalid arguments specified for command").into());
+        return Err(Refusal::err("Invalid arguments specified for command"));
     }
+    Ok((row, places))
+}
+
+fn getkeys(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let words = args.skip(2);
+    let (_, places) = keys_of(words)?;
     let mut reply = ctx.reply();
     reply.array(places.len());
     for place in places {
         reply.bulk(words.get(place).unwrap_or_default());
+    }
+    Ok(Reply::Done)
+}
+
+fn getkeysandflags(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let words = args.skip(2);
+    let (row, places) = keys_of(words)?;
+    let mut reply = ctx.reply();
+    reply.array(places.len());
+    for (n, place) in places.into_iter().enumerate() {
+        reply.array(2);
+        reply.bulk(words.get(place).unwrap_or_default());
+        let access = facts::access_of(row, words, n);
+        reply.set(access.len());
+        access.iter().for_each(|word| reply.simple(word));
     }
     Ok(Reply::Done)
 }

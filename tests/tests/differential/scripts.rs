@@ -108,6 +108,8 @@ pub(crate) fn all() -> Vec<Script> {
             &["FUNCTION", "LIST", "x"],
             &["FUNCTION", "FLUSH"],
             &["FUNCTION", "FLUSH", "never"],
+            &["FUNCTION", "FLUSH", "SYNC", "extra"],
+            &["function", "flUsh", "a", "b"],
             &["FCALL", "none", "0"],
             &["FCALL_RO", "none", "0"],
         ]),

@@ -1,8 +1,8 @@
 //! One entry of COMMAND and COMMAND INFO.
 
-use crate::commands::introspect::access;
+use super::facts;
 use crate::commands::{Command, table};
-use gs_resp::{Flags, Keys, Writer};
+use gs_resp::{Keys, Writer};
 
 /// Writes the ten values of an entry, subcommands nested in the last.
 pub(super) fn write(reply: &mut Writer<'_>, row: &'static Command) {
@@ -16,8 +16,9 @@ pub(super) fn write(reply: &mut Writer<'_>, row: &'static Command) {
     reply.int(last);
     reply.int(step);
     words(reply, spec.acl.words(), "@");
-    // Tips help a proxy split a command over shards; gs places by slot itself.
-    reply.set(0);
+    let tips = facts::tips(row);
+    reply.set(tips.len());
+    tips.iter().for_each(|tip| reply.bulk_str(tip));
     key_specs(reply, row);
     let subs: Vec<_> = table::subcommands(row).collect();
     // Redis has an array of the subcommands and an empty set of none.
@@ -45,27 +46,29 @@ fn key_specs(reply: &mut Writer<'_>, row: &Command) {
     if spec.keys == Keys::None {
         return reply.set(0);
     }
-    let derived: &[&[&str]] =
-        if spec.flags.contains(Flags::WRITE) { &[&["RW", "access", "update"]] } else { &[&["RO", "access"]] };
-    let groups = access::of(&spec.full_name()).unwrap_or(derived);
+    let groups = facts::access(row);
     reply.set(groups.len());
-    for (nth, group) in groups.iter().enumerate() {
-        // Of several groups each is one key, one word after the other.
+    for (n, (notes, access)) in groups.iter().enumerate() {
+        reply.map(3 + usize::from(!notes.is_empty()));
+        if !notes.is_empty() {
+            reply.bulk_str("notes");
+            reply.bulk_str(notes);
+        }
+        reply.bulk_str("flags");
+        words(reply, access.iter().copied(), "");
+        // Keys that are treated differently stand one behind the other.
         let keys = match spec.keys {
-            Keys::Range { first, step, .. } if groups.len() > 1 => {
-                let place = first + nth as u16;
-                Keys::Range { first: place, last: place as i16, step }
+            Keys::Range { first, .. } if groups.len() > 1 => {
+                let first = first + n as u16;
+                Keys::Range { first, last: first as i16, step: 1 }
             }
             keys => keys,
         };
-        reply.map(3);
-        reply.bulk_str("flags");
-        words(reply, group.iter().copied(), "");
-        key_places(reply, keys);
+        place(reply, keys);
     }
 }
 
-fn key_places(reply: &mut Writer<'_>, keys: Keys) {
+fn place(reply: &mut Writer<'_>, keys: Keys) {
     reply.bulk_str("begin_search");
     let index = match keys {
         Keys::Range { first, .. } => i64::from(first),

@@ -145,8 +145,7 @@ fn fcall(_: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 
 fn flush(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if args.len() > 3 {
-        let text = "unknown subcommand or wrong number of arguments for 'flush'. Try FUNCTION HELP.";
-        return Err(Refusal::err(text).into());
+        return Err(Refusal::subcommand_syntax(args.name(), args.get(1).unwrap_or_default()).into());
     }
     let mode = args.get(2).map(|word| truth(word, "async", "sync"));
     if matches!(mode, Some(Err(_))) {
