@@ -213,3 +213,35 @@ fn spikes_are_kept_where_they_are_asked_for() {
     assert!(wire.call(&["LATENCY", "RESET", "command", "nosuch"]).int() == 1);
     assert_eq!(wire.call(&["LATENCY", "HISTORY", "command"]), Value::Array(Vec::new()));
 }
+
+/// Whoever watches sees who runs what, and none of the tokens; nobody watches unless it was switched on.
+#[test]
+fn monitor_is_switched_on_and_tells_no_secrets() {
+    let dir = home();
+    let node = Node::start(relay(&dir));
+    let (mut watcher, mut user) = (node.wire(), node.wire());
+    assert!(watcher.call(&["MONITOR"]).is_error("ERR MONITOR is off"));
+    assert_eq!(watcher.call(&["CONFIG", "SET", "watch.monitor", "true"]), Value::ok());
+    assert_eq!(watcher.call(&["MONITOR"]), Value::ok());
+    user.call(&["CONFIG", "GET", "port"]);
+    user.call(&["SELECT", "2"]);
+    user.call(&["SET", "token-of-joe", "his-data"]);
+    let mut line = || watcher.raw_reply().expect("a line").1.text();
+    assert!(line().contains(" [0 127.0.0.1:"), "SELECT is the first: operators' commands are not shown");
+    let seen = line();
+    assert!(
+        seen.contains(" [2 127.0.0.1:")
+            && seen.ends_with("\"SET\" \"(redacted 12 bytes)\" \"(redacted 8 bytes)\""),
+        "{seen}"
+    );
+    assert_eq!(watcher.call(&["RESET"]), Value::Simple("RESET".into()));
+    user.call(&["GET", "token-of-joe"]);
+    assert_eq!(watcher.call(&["PING"]), Value::Simple("PONG".into()));
+    // Its own commands were on their way before the end, and nothing comes after it.
+    assert_eq!(watcher.call(&["MONITOR"]), Value::ok());
+    assert_eq!(user.call(&["CONFIG", "SET", "watch.monitor", "false"]), Value::ok());
+    user.call(&["GET", "token-of-joe"]);
+    assert_eq!(watcher.call(&["ECHO", "x"]), Value::bulk("x"));
+    let list = user.call(&["CLIENT", "LIST"]).text();
+    assert!(!list.contains("flags=O"), "whoever was cut off is an ordinary client again: {list}");
+}

@@ -95,6 +95,7 @@ pub(super) fn node(
         settings: settings(config),
         live: Live::new(&shown),
         config_file: file.map(Path::to_owned),
+        monitors: Default::default(),
         slow: Default::default(),
         census: Default::default(),
         figures: Default::default(),

@@ -174,6 +174,13 @@ impl Conn {
         self.inbox.is_some() && self.proto == Protocol::Resp3 && !gathers
     }
 
+    /// Watches no commands any more.
+    pub fn end_monitoring(&mut self, node: &Node) {
+        if self.info.monitors.load(Ordering::Relaxed) {
+            node.monitors.end(self.info.id);
+        }
+    }
+
     /// Caches nothing any more.
     pub fn end_tracking(&mut self, node: &Node) {
         self.caching = false;
@@ -215,6 +222,7 @@ impl Conn {
     pub fn end(&mut self, node: &Node) {
         self.watching.clear(node, self.info.id);
         self.end_tracking(node);
+        self.end_monitoring(node);
         self.unsubscribe_all(node);
         if let (Some(follow), Some(relay)) = (self.follow.take(), node.relay()) {
             follow.agent.connected.store(false, Ordering::Release);

@@ -300,6 +300,7 @@ fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     let node = ctx.node;
     ctx.conn.end_transaction(node);
     ctx.conn.end_tracking(node);
+    ctx.conn.end_monitoring(node);
     ctx.conn.unsubscribe_all(node);
     ctx.conn.proto = Protocol::Resp2;
     ctx.conn.authenticated = !node.live.asks_password();

@@ -3,6 +3,7 @@
 use crate::commands::meter::note_slow;
 use crate::commands::{Command, Ctx, Outcome, Reply, Stop, table};
 use crate::core::change::KeyEvent;
+use crate::core::monitor;
 use crate::core::node::NodeRole;
 use gs_resp::{Args, Code, Flags, OwnedArgs, Refusal};
 
@@ -63,6 +64,9 @@ pub fn execute(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 /// Runs a row that has been admitted, counts it, and takes its time.
 pub fn run(ctx: &mut Ctx<'_>, row: &'static Command, args: Args<'_>) -> Outcome {
+    if ctx.node.monitors.is_on() {
+        monitor::tell(ctx.node, &ctx.conn.info, ctx.conn.db, row, args);
+    }
     let alone = ctx.conn.meter.before(ctx.node, row);
     let mark = ctx.out.len();
     if ctx.conn.tracker.is_some() {

@@ -13,6 +13,7 @@ pub mod keyspace;
 pub mod kinds;
 pub mod live;
 pub mod members;
+pub mod monitor;
 pub mod node;
 pub mod outbox;
 pub mod paths;

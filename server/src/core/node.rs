@@ -271,6 +271,8 @@ pub struct Node {
     pub live: crate::core::live::Live,
     /// The file that its configuration came from.
     pub config_file: Option<std::path::PathBuf>,
+    /// Who watches which commands run.
+    pub monitors: crate::core::monitor::Monitors,
     /// What took long.
     pub slow: crate::core::slow::Slow,
     /// How many keys have deadlines.

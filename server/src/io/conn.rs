@@ -267,7 +267,10 @@ impl<S: Stream> Serving<S> {
             }
             let silent = now_ms.saturating_sub(conn.info.active_ms.load(Ordering::Relaxed));
             // A link of the family is silent while there is nothing to say.
-            let listens = !conn.subs.is_empty() || conn.follow.is_some() || conn.is_peer;
+            let listens = !conn.subs.is_empty()
+                || conn.follow.is_some()
+                || conn.is_peer
+                || conn.info.monitors.load(Ordering::Relaxed);
             let idle_ms = self.session.node.live.idle_ms();
             return idle_ms > 0 && silent >= idle_ms && !listens;
         }

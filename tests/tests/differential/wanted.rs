@@ -37,6 +37,11 @@ const WANTED: &[Wanted] = &[
         reason: "keys and values are secrets: of each argument the length is told; times differ anyway",
         judge: same_shape,
     },
+    Wanted {
+        command: "monitor",
+        reason: "off unless an operator switches it on, and then without what was sent",
+        judge: |_, mine| mine.values.first().is_some_and(|reply| reply.is_error("ERR MONITOR is off")),
+    },
     Wanted { command: "config help", reason: "as client help", judge: same_shape },
     Wanted { command: "slowlog help", reason: "as client help", judge: same_shape },
     Wanted { command: "latency help", reason: "as client help", judge: same_shape },

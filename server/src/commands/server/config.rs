@@ -176,6 +176,9 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 /// What does not only wait to be read.
 fn act(node: &Node, before: &Config, now: &Config) {
     node.slow.shorten(now.watch.slow_entries_max as usize);
+    if !now.watch.monitor {
+        node.monitors.end_all();
+    }
     if before.log.level != now.log.level {
         logging::set_level(now.log.level);
     }

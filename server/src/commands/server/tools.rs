@@ -63,6 +63,24 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         spec: Spec {
+            name: "monitor",
+            parent: None,
+            since: "1.0.0",
+            group: Group::Server,
+            arity: Arity(1),
+            flags: Flags::ADMIN.or(Flags::NOSCRIPT).or(Flags::LOADING).or(Flags::STALE),
+            roles: Roles::EVERY,
+            keys: Keys::None,
+            args: &[],
+            complexity: "O(1)",
+            summary: "Listen for all requests received by the server in real time",
+            acl: Acl::ADMIN.or(Acl::SLOW).or(Acl::DANGEROUS),
+            reply_doc: "`OK`, then a line for each command, its arguments by their lengths alone; an error where `watch.monitor` is off",
+        },
+        run: monitor,
+    },
+    Command {
+        spec: Spec {
             name: "replicaof",
             parent: None,
             since: "5.0.0",
@@ -200,4 +218,16 @@ fn shutdown(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     tracing::info!(client = ctx.conn.info.id, "SHUTDOWN");
     ctx.node.stop.send_replace(true);
     Ok(Reply::Close)
+}
+
+fn monitor(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
+    let node = ctx.node;
+    if !node.live.monitor() {
+        let text = "MONITOR is off here; an operator may switch it on: CONFIG SET watch.monitor true";
+        return Err(Refusal::err(text).into());
+    }
+    ctx.ok()?;
+    let mailbox = ctx.conn.mailbox(node.settings.pubsub_buffer_bytes);
+    node.monitors.begin(&ctx.conn.info, mailbox);
+    Ok(Reply::Done)
 }

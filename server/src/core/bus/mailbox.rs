@@ -44,6 +44,8 @@ pub enum Message {
         /// True if another connection had it sent here.
         redirected: bool,
     },
+    /// A command ran: a line for MONITOR.
+    Ran(Bytes),
     /// The connection that invalidations were to be sent to is gone.
     RedirectBroken(ClientId),
 }
@@ -53,6 +55,7 @@ impl Message {
         let bytes = match self {
             Message::Published { channel, payload, .. } => channel.len() + payload.len(),
             Message::Invalid { key, .. } => key.len(),
+            Message::Ran(line) => line.len(),
             Message::Broadcast { keys, .. } => keys.iter().map(|key| key.len() + 32).sum(),
             Message::AllInvalid { .. } | Message::RedirectBroken(_) => 0,
         };

@@ -6,6 +6,7 @@ use crate::io::pipe::Stream;
 use bytes::Bytes;
 use gs_resp::{Protocol, Writer};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 /// The channel that stands for invalidations where RESP2 has no other word for them.
 const INVALIDATE: &[u8] = b"__redis__:invalidate";
@@ -61,6 +62,12 @@ impl<S: Stream> Serving<S> {
                 w.array(1);
                 w.bulk(key);
             }),
+            // What was on its way when it stopped watching is not delivered behind the word that it stopped.
+            Message::Ran(_) if !self.session.conn.info.monitors.load(Ordering::Relaxed) => {}
+            Message::Ran(line) => {
+                let text = String::from_utf8_lossy(line);
+                self.writer().simple(&text);
+            }
             Message::AllInvalid { redirected } => self.invalidate(*redirected, |w| w.null()),
             Message::RedirectBroken(id) if self.session.conn.proto == Protocol::Resp3 => {
                 let mut w = self.told();

@@ -101,7 +101,7 @@ impl<S: Stream> Serving<S> {
         conn.meter.settle(node);
     }
 
-    fn writer(&mut self) -> Writer<'_> {
+    pub(super) fn writer(&mut self) -> Writer<'_> {
         Writer { out: &mut self.pipe.out, proto: self.session.conn.proto }
     }
 
