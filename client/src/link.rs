@@ -14,7 +14,7 @@ mod wire;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gs_resp::{Reply, encode_command};
@@ -53,6 +53,8 @@ pub struct LinkConfig {
     pub reconnect_max: Duration,
     /// Calls that may be under way at once; the next one is refused with [`LinkError::Overflow`].
     pub pending_max: usize,
+    /// Set while the peers are expected to end: that they do is no warning then.
+    pub quiet: Arc<AtomicBool>,
     /// The longest reply accepted in bytes; a longer one breaks the connection.
     pub reply_bytes_max: usize,
 }
@@ -71,6 +73,7 @@ impl LinkConfig {
             reconnect_min: Duration::from_millis(50),
             reconnect_max: Duration::from_secs(2),
             pending_max: 65_536,
+            quiet: Arc::default(),
             reply_bytes_max: 256 << 20,
         }
     }

@@ -17,8 +17,8 @@ const BACKLOG_BYTES_MAX: usize = 1 << 20;
 enum Ended {
     /// The owner is done with the link.
     Closed,
-    /// The connection failed; try again.
-    Broken(LinkError),
+    /// The connection failed; try again. True where calls waited for their answers.
+    Broken(LinkError, bool),
 }
 
 pub(super) async fn run(
@@ -49,9 +49,14 @@ pub(super) async fn run(
                 let _ = up.send(true);
                 let ended = Carrier::new(wire, &shared).carry(waiting, &mut inbox).await;
                 let _ = up.send(false);
-                let Ended::Broken(error) = ended else { return };
+                let Ended::Broken(error, waited) = ended else { return };
                 set_state(&shared, CONNECTING);
-                note(&shared, &error);
+                if error == LinkError::Lost && !waited {
+                    // A peer that has answered everything may go; what comes of it shows when it is called again.
+                    tracing::debug!(peer = %shared.config.addr, "link: the peer closed the connection");
+                } else {
+                    note(&shared, &error);
+                }
                 // A peer that accepts and hangs up at once must not be dialled in a tight loop; calls wait meanwhile.
                 tokio::time::sleep(jittered(pause)).await;
             }
@@ -121,7 +126,7 @@ impl<'a> Carrier<'a> {
         let ended = self.carry_until_end(inbox).await;
         let error = match &ended {
             Ended::Closed => LinkError::Closed,
-            Ended::Broken(_) => LinkError::Lost,
+            Ended::Broken(..) => LinkError::Lost,
         };
         for call in self.waiting {
             finish(call, Err(error.clone()));
@@ -141,12 +146,12 @@ impl<'a> Carrier<'a> {
                 },
                 turned = self.wire.turn() => {
                     if let Err(error) = turned.and_then(|()| self.deliver()) {
-                        return Ended::Broken(error);
+                        return Ended::Broken(error, !self.waiting.is_empty());
                     }
                 }
                 _ = check.tick() => {
                     if self.stuck() {
-                        return Ended::Broken(LinkError::Timeout);
+                        return Ended::Broken(LinkError::Timeout, true);
                     }
                 }
             }
@@ -225,7 +230,9 @@ fn note(shared: &Shared, error: &LinkError) {
     let text = error.to_string();
     let mut last = shared.last_error.lock();
     // A peer that is away for an hour is one line in the log, not a line per attempt.
-    if last.as_ref() != Some(&text) {
+    if shared.config.quiet.load(Ordering::Relaxed) {
+        tracing::debug!(peer = %shared.config.addr, "link: {text}");
+    } else if last.as_ref() != Some(&text) {
         tracing::warn!(peer = %shared.config.addr, "link: {text}");
     }
     *last = Some(text);

@@ -72,7 +72,13 @@ fn state(node: &Node, awaits_sibling: bool) -> (bool, String) {
         return (false, "it starts or stops".into());
     }
     let Some(relay) = node.relay() else {
-        return (true, String::new());
+        // A relief that lost its sibling still answers for what it holds, and the sibling comes back to it: taking
+        // it out of service would only make its sessions unreachable.
+        let lost = node.relief().is_some_and(|relief| !relief.is_joined());
+        return (
+            true,
+            if lost { "no sibling: it serves reads of what it holds".into() } else { String::new() },
+        );
     };
     let mut notes: Vec<String> = node.trouble().into_iter().collect();
     let known = relay.downstream();

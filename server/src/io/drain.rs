@@ -38,6 +38,7 @@ async fn first<F: Future + Unpin>(mut futures: Vec<F>) {
 pub fn begin(nodes: &[Arc<Node>]) {
     for node in nodes {
         node.ready.store(false, Ordering::Release);
+        node.links.quiet.store(true, Ordering::Relaxed);
         node.stop.send_replace(true);
     }
 }

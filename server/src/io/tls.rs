@@ -32,7 +32,7 @@ pub fn links(config: &Config) -> anyhow::Result<Links> {
         .transpose()
         .context("link: TLS cannot be set up")?;
     let password = Some(config.link_password().to_owned()).filter(|password| !password.is_empty());
-    Ok(Links { tls, password })
+    Ok(Links { tls, password, quiet: Default::default() })
 }
 
 fn file(name: &str) -> Option<&Path> {

@@ -10,6 +10,7 @@ use crate::core::node::{Node, Part};
 use gs_client::link::{Link, LinkConfig};
 use rustls::ClientConfig;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// How a node talks to its peers.
@@ -19,6 +20,8 @@ pub struct Links {
     pub tls: Option<Arc<ClientConfig>>,
     /// The password of the peers.
     pub password: Option<String>,
+    /// Set when this node stops, and its family with it: broken links are no warning then.
+    pub quiet: Arc<AtomicBool>,
 }
 
 impl Links {
@@ -33,6 +36,7 @@ impl Links {
             hello,
             tls: self.tls.clone(),
             password: self.password.clone(),
+            quiet: self.quiet.clone(),
             call_timeout: Duration::from_secs(5),
             reconnect_max: Duration::from_millis(500),
             ..LinkConfig::new(addr)

@@ -108,6 +108,12 @@ impl Relief {
         }
     }
 
+    /// True while it has its place in the family and the sibling can be reached.
+    pub fn is_joined(&self) -> bool {
+        let up = self.sibling.read().as_ref().is_some_and(Link::is_up);
+        up && self.index.load(Ordering::Acquire) > 0
+    }
+
     fn note(&self, dropped: Dropped) {
         let mut list = self.dropped.lock();
         if list.len() < DROPPED_MAX {
