@@ -81,7 +81,7 @@ fn own_bytes(ctx: &Ctx<'_>, args: Args<'_>) -> (u64, usize) {
 /// Kinds of clients; gs has no replicas, and its peers are ordinary clients.
 pub(super) fn is_of_kind(info: &ClientInfo, kind: &[u8]) -> Result<bool, Refusal> {
     let facts = info.facts.load();
-    let listens = facts.sub + facts.psub > 0;
+    let listens = facts.sub + facts.psub + facts.ssub > 0;
     match kind.to_ascii_lowercase().as_slice() {
         b"normal" => Ok(!listens),
         b"pubsub" => Ok(listens),

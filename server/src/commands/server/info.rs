@@ -198,6 +198,11 @@ fn stats(node: &Node, lines: &mut Lines) {
     lines.line("total_forks", 0);
     lines.line("pubsub_channels", node.bus.channels(false, None).len());
     lines.line("pubsub_patterns", node.bus.patterns());
+    let tracking = &node.changes.tracking;
+    lines.line("pubsubshard_channels", node.bus.channels(true, None).len());
+    lines.line("tracking_total_keys", tracking.keys());
+    lines.line("tracking_total_items", tracking.items());
+    lines.line("tracking_total_prefixes", tracking.prefixes());
     lines.line("unexpected_error_replies", 0);
     lines.line("total_error_replies", figures.errors);
     lines.line("total_reads_processed", figures.reads);
