@@ -329,6 +329,12 @@ impl Metrics {
         self.commands.ran(row, calls, nanos, keep_times);
     }
 
+    /// A command that reads looked for a key: what counts as a hit or a miss, as in Redis, whatever is asked of the
+    /// key and whether or not it is of the right kind.
+    pub fn sought(&self, found: bool) {
+        if found { &self.hits } else { &self.misses }.add(1);
+    }
+
     /// A command that ran answered an error.
     pub fn failed(&self, command: &'static Command) {
         self.commands.failed(table::index(command));

@@ -44,11 +44,14 @@ pub(super) fn look(
     kind: u8,
     with: impl FnOnce(&mut Ctx<'_>, &[u8]) -> Result<(), Stop>,
 ) -> Outcome {
-    open(ctx, key, kind, |ctx, record, found| {
-        let metrics = &ctx.node.metrics;
-        if found.is_some() { &metrics.hits } else { &metrics.misses }.add(1);
+    let done = open(ctx, key, kind, |ctx, record, found| {
+        ctx.node.metrics.sought(found.is_some());
         with(ctx, record)
-    })?;
+    });
+    if matches!(&done, Err(Stop::Refuse(refusal)) if *refusal == Refusal::wrong_type()) {
+        ctx.node.metrics.sought(true);
+    }
+    done?;
     Ok(Reply::Done)
 }
 

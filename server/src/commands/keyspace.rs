@@ -258,7 +258,7 @@ fn exists(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     ctx.node.require(&ctx.conn.scope, ctx.conn.db, keys.iter())?;
     let mut count = 0;
     for key in keys {
-        count += i64::from(ctx.node.meta(&ctx.conn.scope, ctx.conn.db, key)?.is_some());
+        count += i64::from(ctx.node.sought(&ctx.conn.scope, ctx.conn.db, key)?.is_some());
     }
     ctx.int(count)
 }
@@ -272,13 +272,15 @@ fn touch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         let mark = ctx.out.len();
         let found = ctx.node.read(&ctx.conn.scope, ctx.conn.db, key, true, ctx.out, |_, _| ());
         ctx.out.truncate(mark);
-        count += i64::from(found?.is_some());
+        let found = found?.is_some();
+        ctx.node.metrics.sought(found);
+        count += i64::from(found);
     }
     ctx.int(count)
 }
 
 fn type_of(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let found = ctx.node.meta(&ctx.conn.scope, ctx.conn.db, args.at(1))?;
+    let found = ctx.node.sought(&ctx.conn.scope, ctx.conn.db, args.at(1))?;
     ctx.reply().simple(found.map_or("none", |meta| type_word(meta.kind)));
     Ok(Reply::Done)
 }

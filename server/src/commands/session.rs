@@ -168,7 +168,7 @@ fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             return Err(not_whole(meta.kind).into());
         }
         Ok(Some(meta)) => {
-            ctx.node.metrics.hits.add(1);
+            ctx.node.metrics.sought(true);
             let origin = ctx.conn.scope.origin.take();
             let (tier, name) = match &origin {
                 Some((tier, name)) => (tier.word(), name.clone()),
@@ -200,7 +200,7 @@ fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             w.uint(now_ms.saturating_sub(meta.created_ms));
         }
         Ok(None) => {
-            ctx.node.metrics.misses.add(1);
+            ctx.node.metrics.sought(false);
             ctx.reply().null();
         }
         Err(_) => {}

@@ -130,19 +130,14 @@ pub(super) fn value(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<Option<Meta>, Stop>
         Writer::new(out, Protocol::Resp2).bulk_head(meta.value_len as usize);
     };
     let found = ctx.node.read(&ctx.conn.scope, ctx.conn.db, key, true, ctx.out, head)?;
+    ctx.node.metrics.sought(found.is_some());
     match &found {
         Some(meta) if meta.kind != KIND_STRING => {
             ctx.out.truncate(mark);
             return Err(Refusal::wrong_type().into());
         }
-        Some(_) => {
-            ctx.out.extend_from_slice(b"\r\n");
-            ctx.node.metrics.hits.add(1);
-        }
-        None => {
-            ctx.reply().null();
-            ctx.node.metrics.misses.add(1);
-        }
+        Some(_) => ctx.out.extend_from_slice(b"\r\n"),
+        None => ctx.reply().null(),
     }
     Ok(found)
 }
@@ -193,7 +188,10 @@ fn mget(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn strlen(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let found = string_meta(ctx, args.at(1))?;
+    let found = ctx.node.sought(&ctx.conn.scope, ctx.conn.db, args.at(1))?;
+    if found.is_some_and(|meta| meta.kind != KIND_STRING) {
+        return Err(Refusal::wrong_type().into());
+    }
     ctx.int(found.map_or(0, |meta| i64::from(meta.value_len)))
 }
 

@@ -167,6 +167,13 @@ impl Node {
             .into())
     }
 
+    /// [`Node::meta`] for a command that reads, which counts as a hit or a miss.
+    pub fn sought(&self, scope: &Scope, db: u8, key: &[u8]) -> Result<Option<Meta>, Stop> {
+        let found = self.meta(scope, db, key)?;
+        self.metrics.sought(found.is_some());
+        Ok(found)
+    }
+
     /// True if someone else may know a key that is not here, and has not been asked by this command.
     fn may_be_elsewhere(&self, scope: &Scope, db: u8, id: &KeyId, key: &[u8]) -> bool {
         let Some(relay) = self.relay() else { return false };

@@ -82,7 +82,7 @@ pub const COMMANDS: &[Command] = &[
 
 /// Answers -2 for no key, -1 for no deadline, else what `of` makes of the deadline.
 fn answer(ctx: &mut Ctx<'_>, key: &[u8], of: impl FnOnce(&Ctx<'_>, u64) -> i64) -> Outcome {
-    let n = match ctx.node.meta(&ctx.conn.scope, ctx.conn.db, key)? {
+    let n = match ctx.node.sought(&ctx.conn.scope, ctx.conn.db, key)? {
         None => -2,
         Some(meta) if meta.deadline_ms == 0 => -1,
         Some(meta) => of(ctx, meta.deadline_ms),

@@ -145,13 +145,17 @@ const EMBSTR_BYTES_MAX: u32 = 44;
 /// Longest text of an integer.
 const INTEGER_BYTES_MAX: u32 = 20;
 
+fn object(ctx: &Ctx<'_>, args: Args<'_>) -> Result<Option<Meta>, Stop> {
+    ctx.node.sought(&ctx.conn.scope, ctx.conn.db, args.at(2))
+}
+
 /// Answers what `of` says of the key, or null.
 fn about(
     ctx: &mut Ctx<'_>,
-    args: Args<'_>,
+    found: Option<Meta>,
     of: impl FnOnce(&mut Ctx<'_>, &Meta) -> Result<i64, Stop>,
 ) -> Outcome {
-    match ctx.node.meta(&ctx.conn.scope, ctx.conn.db, args.at(2))? {
+    match found {
         Some(meta) => {
             let n = of(ctx, &meta)?;
             ctx.int(n)
@@ -172,7 +176,9 @@ fn usage(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
         i += 2;
     }
-    about(ctx, args, |ctx, meta| {
+    // Redis counts no read here, unlike for OBJECT.
+    let found = ctx.node.meta(&ctx.conn.scope, ctx.conn.db, args.at(2))?;
+    about(ctx, found, |ctx, meta| {
         let section = ctx.node.cache.section();
         let blocks = section.geometry().record_blocks(meta.key_len as usize, meta.value_len as usize);
         Ok(i64::from(blocks) * section.stats().block_bytes as i64)
@@ -180,15 +186,18 @@ fn usage(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn refcount(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    about(ctx, args, |_, _| Ok(1))
+    let found = object(ctx, args)?;
+    about(ctx, found, |_, _| Ok(1))
 }
 
 fn idletime(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    about(ctx, args, |_, meta| Ok((meta.idle_ms / 1000) as i64))
+    let found = object(ctx, args)?;
+    about(ctx, found, |_, meta| Ok((meta.idle_ms / 1000) as i64))
 }
 
 fn freq(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    about(ctx, args, |_, _| {
+    let found = object(ctx, args)?;
+    about(ctx, found, |_, _| {
         let text = "An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when \
                     switching between policies at runtime LRU and LFU data will take some time to adjust.";
         Err(Refusal::err(text).into())
@@ -198,7 +207,7 @@ fn freq(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 /// gs keeps bytes as they came; the words are what Redis 7.0 would choose for them.
 fn encoding(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let key = args.at(2);
-    let Some(meta) = ctx.node.meta(&ctx.conn.scope, ctx.conn.db, key)? else {
+    let Some(meta) = object(ctx, args)? else {
         ctx.reply().null();
         return Ok(Reply::Done);
     };

@@ -240,5 +240,6 @@ fn copy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Err(Refusal::err("source and destination objects are the same").into());
     }
     let copied = bring(ctx, from, to, target, (None, "copy_to"))?;
+    ctx.node.metrics.sought(copied.is_some());
     ctx.int(i64::from(copied == Some(true)))
 }

@@ -69,20 +69,25 @@ impl Options {
     }
 }
 
-/// The value of a key, nothing where there is none.
-fn text(ctx: &mut Ctx<'_>, key: &[u8]) -> Result<Vec<u8>, Stop> {
-    let mut text = Vec::new();
-    match ctx.node.read(&ctx.conn.scope, ctx.conn.db, key, true, &mut text, |_, _| ())? {
-        Some(meta) if meta.kind != KIND_STRING => {
-            Err(Refusal::err("The specified keys must contain string values").into())
-        }
-        _ => Ok(text),
+/// The values of both keys, nothing where there is none.
+fn texts(ctx: &mut Ctx<'_>, keys: [&[u8]; 2]) -> Result<[Vec<u8>; 2], Stop> {
+    let mut texts = [Vec::new(), Vec::new()];
+    let mut are_strings = true;
+    for (text, key) in texts.iter_mut().zip(keys) {
+        let found = ctx.node.read(&ctx.conn.scope, ctx.conn.db, key, true, text, |_, _| ())?;
+        ctx.node.metrics.sought(found.is_some());
+        are_strings &= found.is_none_or(|meta| meta.kind == KIND_STRING);
+    }
+    if are_strings {
+        Ok(texts)
+    } else {
+        Err(Refusal::err("The specified keys must contain string values").into())
     }
 }
 
 fn lcs(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     ctx.node.require(&ctx.conn.scope, ctx.conn.db, [args.at(1), args.at(2)].into_iter())?;
-    let (a, b) = (text(ctx, args.at(1))?, text(ctx, args.at(2))?);
+    let [a, b] = texts(ctx, [args.at(1), args.at(2)])?;
     let options = Options::parse(args)?;
     if (a.len() + 1).saturating_mul(b.len() + 1) > CELLS_MAX {
         let text = "Insufficient memory, transient memory for LCS exceeds what one command may take";
