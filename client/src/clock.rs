@@ -110,6 +110,14 @@ impl Clock {
             Source::Manual(ms) => MANUAL_UNIX_BASE_MS + ms.load(Ordering::SeqCst),
         }
     }
+
+    /// As [`Clock::unix_ms`], behind it by a tick of the kernel at most: for what only has to grow.
+    pub fn unix_coarse_ms(&self) -> u64 {
+        match &self.0 {
+            Source::Real(_) => millis(nanos(clock_gettime(ClockId::RealtimeCoarse))),
+            Source::Manual(_) => self.unix_ms(),
+        }
+    }
 }
 
 impl Coarse {

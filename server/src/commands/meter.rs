@@ -8,7 +8,7 @@
 use crate::commands::Command;
 use crate::commands::table;
 use crate::core::node::Node;
-use gs_resp::{Args, Flags};
+use gs_resp::Args;
 
 /// Commands of a run at most.
 const RUN_MAX: usize = 16;
@@ -36,11 +36,10 @@ impl Meter {
     }
 
     /// A command begins. Where its time is to be taken alone, what ran before it is settled.
-    pub fn before(&mut self, node: &Node, row: &Command) -> Option<Alone> {
+    pub fn before(&mut self, node: &Node, row: &'static Command) -> Option<Alone> {
         let slower_than = node.live.slower_than_us();
         let exact = (0..COARSE_USEC).contains(&slower_than);
-        let quick = row.spec.flags.contains(Flags::FAST) && row.spec.parent.is_none();
-        if self.more && quick && !exact {
+        if self.more && !exact && table::is_quick(row) {
             return None;
         }
         if self.run > 0 {

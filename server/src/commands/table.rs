@@ -5,9 +5,12 @@ use crate::commands::{
     session, set, shard, sorted, stream, string, tier, transaction,
 };
 use foldhash::fast::RandomState;
-use gs_resp::Flags;
+use gs_resp::{Flags, Keys, Spec};
+use short::{SHORT_SLOTS, Short};
 use std::collections::HashMap;
 use std::sync::LazyLock;
+
+mod short;
 
 /// The rows as the files of this directory declare them.
 const PARTS: &[&[Command]] = &[
@@ -94,8 +97,12 @@ const NAME_BYTES_MAX: usize = 64;
 struct Index {
     /// Rows by full name: `get`, `client|setname`.
     by_name: HashMap<Vec<u8>, usize, RandomState>,
+    /// Rows of short names that are no subcommands: what every request is looked up in.
+    short: Box<[Option<Short>; SHORT_SLOTS]>,
     /// By row: true for one that others name as their parent.
     contains: Vec<bool>,
+    /// By row: see [`is_quick`].
+    quick: Vec<bool>,
 }
 
 static INDEX: LazyLock<Index> = LazyLock::new(|| {
@@ -104,11 +111,27 @@ static INDEX: LazyLock<Index> = LazyLock::new(|| {
     let parents: std::collections::HashSet<_> = COMMANDS.iter().filter_map(|row| row.spec.parent).collect();
     let contains =
         COMMANDS.iter().map(|row| row.spec.parent.is_none() && parents.contains(row.spec.name)).collect();
-    Index { by_name, contains }
+    let short = short::table(COMMANDS.iter().map(|row| &row.spec).enumerate());
+    let quick = COMMANDS.iter().map(|row| takes_no_time(&row.spec)).collect();
+    Index { by_name, short, contains, quick }
 });
+
+fn takes_no_time(spec: &Spec) -> bool {
+    let one_key = spec.keys == Keys::ONE && spec.complexity.starts_with("O(1)");
+    spec.parent.is_none() && (spec.flags.contains(Flags::FAST) || one_key)
+}
+
+/// True for a command that takes about as long as a look at the clock: the fast ones, and those that do one thing to
+/// one key.
+pub fn is_quick(row: &'static Command) -> bool {
+    INDEX.quick.get(index(row)).is_some_and(|quick| *quick)
+}
 
 /// The row of a command by its name in any case; subcommands are found by [`find_sub`]. Allocates nothing.
 pub fn find(name: &[u8]) -> Option<&'static Command> {
+    if name.len() <= short::BYTES_MAX {
+        return short::find(&INDEX.short, name).map(|i| &COMMANDS[i]);
+    }
     lookup(&[name]).filter(|row| row.spec.parent.is_none())
 }
 
@@ -165,7 +188,7 @@ pub fn index(row: &'static Command) -> usize {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use gs_resp::{Arg, ArgKind, Keys, OwnedArgs};
+    use gs_resp::{Arg, ArgKind, OwnedArgs};
     use std::collections::BTreeSet;
 
     /// A name that is declared twice would leave one of its handlers unreachable.

@@ -9,7 +9,7 @@ mod mailbox;
 pub use mailbox::{Inbox, Letterbox, Mailbox, Message, mailbox};
 
 use bytes::Bytes;
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry};
 use gs_resp::glob_match;
 use parking_lot::RwLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -27,6 +27,8 @@ pub struct Bus {
     shards: DashMap<Bytes, Subscribers>,
     patterns: RwLock<Vec<(Bytes, Subscribers)>>,
     pattern_count: AtomicUsize,
+    /// Channels with subscribers and patterns: never fewer than there are.
+    listened: AtomicUsize,
     delivered: AtomicU64,
 }
 
@@ -45,7 +47,14 @@ impl Bus {
 
     /// Subscribes to a channel or a shard channel; false if the client already was.
     pub fn subscribe(&self, shard: bool, channel: &[u8], client: ClientId, mailbox: &Mailbox) -> bool {
-        add(&mut self.of(shard).entry(Bytes::copy_from_slice(channel)).or_default(), client, mailbox)
+        let mut list = match self.of(shard).entry(Bytes::copy_from_slice(channel)) {
+            Entry::Occupied(there) => there.into_ref(),
+            Entry::Vacant(room) => {
+                self.listened.fetch_add(usize::from(!shard), Ordering::AcqRel);
+                room.insert(Subscribers::new())
+            }
+        };
+        add(&mut list, client, mailbox)
     }
 
     /// Unsubscribes; false if the client was not subscribed.
@@ -56,7 +65,9 @@ impl Bus {
             list.retain(|(id, _)| *id != client);
             was = list.len() != before;
         }
-        self.of(shard).remove_if(channel, |_, list| list.is_empty());
+        if self.of(shard).remove_if(channel, |_, list| list.is_empty()).is_some() {
+            self.listened.fetch_sub(usize::from(!shard), Ordering::AcqRel);
+        }
         was
     }
 
@@ -66,6 +77,7 @@ impl Bus {
         let new = match patterns.iter_mut().find(|(p, _)| p == pattern) {
             Some((_, list)) => add(list, client, mailbox),
             None => {
+                self.listened.fetch_add(1, Ordering::AcqRel);
                 patterns.push((Bytes::copy_from_slice(pattern), vec![(client, mailbox.clone())]));
                 true
             }
@@ -83,14 +95,21 @@ impl Bus {
             list.retain(|(id, _)| *id != client);
             was = list.len() != before;
         }
+        let before = patterns.len();
         patterns.retain(|(_, list)| !list.is_empty());
+        self.listened.fetch_sub(before - patterns.len(), Ordering::AcqRel);
         self.pattern_count.store(patterns.len(), Ordering::Release);
         was
     }
 
+    /// True while anybody listens to any channel or pattern: one load.
+    pub fn has_listeners(&self) -> bool {
+        self.listened.load(Ordering::Acquire) > 0
+    }
+
     /// True if a message on this channel would reach anybody. Cheap where nobody subscribed at all.
     pub fn is_heard(&self, channel: &[u8]) -> bool {
-        if self.channels.is_empty() && self.pattern_count.load(Ordering::Acquire) == 0 {
+        if !self.has_listeners() {
             return false;
         }
         self.channels.contains_key(channel)
@@ -99,7 +118,7 @@ impl Bus {
 
     /// Publishes and returns how many subscribers got it.
     pub fn publish(&self, channel: &[u8], payload: &[u8]) -> usize {
-        if self.channels.is_empty() && self.pattern_count.load(Ordering::Acquire) == 0 {
+        if !self.has_listeners() {
             return 0;
         }
         let (channel, payload) = (Bytes::copy_from_slice(channel), Bytes::copy_from_slice(payload));
@@ -177,6 +196,7 @@ mod tests {
         assert!(bus.unsubscribe(false, b"auths/session", 1) && bus.punsubscribe(b"auths/*", 1));
         assert_eq!(bus.publish(b"auths/session", b"two"), 0);
         assert!(bus.channels(false, None).is_empty() && bus.patterns() == 0);
+        assert!(!bus.has_listeners());
     }
 
     /// A shard channel and a channel of the same name are two; patterns do not see shard channels.
@@ -189,6 +209,7 @@ mod tests {
         assert!(matches!(inbox.next().await, Some(Message::Published { shard: true, .. })));
         assert_eq!((bus.subscribers(true, b"c"), bus.subscribers(false, b"c")), (1, 0));
         assert!(bus.unsubscribe(true, b"c", 1) && bus.channels(true, None).is_empty());
+        assert!(bus.has_listeners() && bus.punsubscribe(b"*", 1) && !bus.has_listeners());
     }
 
     /// A subscriber that never reads costs a bounded amount of memory and is then cut.

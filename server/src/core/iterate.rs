@@ -81,8 +81,12 @@ fn step(node: &Node, db: u8, at: Cursor, count: usize, keys: &mut Keys) -> Step 
 
 fn start(node: &Node, cursor: u64) -> Cursor {
     let mut at = Cursor::parse(cursor);
-    if cursor == 0 {
-        at.moves = node.relay().map_or(0, |relay| relay.moves.next()) & ((1 << MOVES_BITS) - 1);
+    if let Some(relay) = node.relay() {
+        if cursor == 0 {
+            at.moves = relay.moves.begin(node.now_ms()) & ((1 << MOVES_BITS) - 1);
+        } else {
+            relay.moves.heard(node.now_ms());
+        }
     }
     at
 }
@@ -270,7 +274,10 @@ fn moved(node: &Node, db: u8, at: Cursor, count: usize, keys: &mut Keys) -> Opti
             (next < newest).then_some(Cursor { moves: next & ((1 << MOVES_BITS) - 1), ..at })
         }
         // More moved than is remembered: what was passed is not known, so the scan of this section begins again.
-        None => Some(Cursor { stage: 0, moves: newest & ((1 << MOVES_BITS) - 1), position: 0 }),
+        None => {
+            let moves = relay.moves.begin(node.now_ms()) & ((1 << MOVES_BITS) - 1);
+            Some(Cursor { stage: 0, moves, position: 0 })
+        }
     }
 }
 

@@ -2,9 +2,11 @@
 
 use crate::core::bus::{Bus, ClientId};
 use crate::core::change::Changes;
+use crate::core::copying::Copying;
 use crate::core::directory::Directory;
 use crate::core::journal::Journal;
 use crate::core::members::{Members, State};
+use crate::core::moves::MoveLog;
 use crate::core::outbox::Outbox;
 use crate::core::paths::Paths;
 use crate::core::resolve::Outside;
@@ -17,12 +19,12 @@ use crate::roles::Links;
 use crate::roles::relief::Relief;
 use crate::roles::sibling::Sibling;
 use dashmap::DashMap;
-use gs_client::cache::{Cache, KeyId};
+use gs_client::cache::Cache;
 use gs_client::clock::Clock;
 use gs_client::link::Link;
 use gs_resp::Roles;
 use parking_lot::{Mutex, RwLock};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -106,51 +108,6 @@ pub enum OnFull {
     Auto,
 }
 
-/// One key that moved into the section, told to iterations that may have passed its place.
-#[derive(Clone, Debug)]
-pub struct Moved {
-    /// Logical database.
-    pub db: u8,
-    /// The key.
-    pub key: Box<[u8]>,
-}
-
-/// The newest moves, bounded: an iteration that finds its start overwritten starts its stage again.
-#[derive(Default)]
-pub struct MoveLog {
-    ring: Mutex<(u64, VecDeque<Moved>)>,
-}
-
-/// Moves remembered.
-const MOVES_MAX: usize = 65_536;
-
-impl MoveLog {
-    /// Notes a move.
-    pub fn push(&self, db: u8, key: &[u8]) {
-        let mut ring = self.ring.lock();
-        ring.1.push_back(Moved { db, key: key.into() });
-        if ring.1.len() > MOVES_MAX {
-            ring.1.pop_front();
-            ring.0 += 1;
-        }
-    }
-
-    /// The number that the next move will have.
-    pub fn next(&self) -> u64 {
-        let ring = self.ring.lock();
-        ring.0 + ring.1.len() as u64
-    }
-
-    /// Up to `max` moves from number `from` on, and the number after them; none when they are forgotten.
-    pub fn read(&self, from: u64, max: usize) -> Option<(Vec<Moved>, u64)> {
-        let ring = self.ring.lock();
-        let skip = usize::try_from(from.checked_sub(ring.0)?).ok()?;
-        let list: Vec<Moved> = ring.1.iter().skip(skip).take(max).cloned().collect();
-        let next = from + list.len() as u64;
-        Some((list, next))
-    }
-}
-
 /// A front end's agent, as the relay sees it.
 #[derive(Debug, Default)]
 pub struct Agent {
@@ -204,8 +161,8 @@ pub struct Relay {
     pub doubted: AtomicUsize,
     /// Copies that were ordered dropped because a report named them: node and number, and when.
     pub condemned: Mutex<HashMap<(u16, u64), u64>>,
-    /// Second copies on their way: the version that is copied, and until when (wall clock) it may arrive.
-    pub copying: Mutex<HashMap<KeyId, (u64, u64)>>,
+    /// Second copies on their way.
+    pub copying: Copying,
     /// Links to the sibling, one for each relief: a relief that hangs holds up only what is meant for it.
     pub holder_links: DashMap<u16, Link>,
 }
@@ -219,11 +176,6 @@ impl Relay {
     /// True while some relief may hold keys that the directory does not list.
     pub fn has_unreported(&self) -> bool {
         self.unreported.load(Ordering::Acquire) > 0
-    }
-
-    /// True while a second copy of the key is on its way to some relief.
-    pub fn is_copying(&self, id: &KeyId) -> bool {
-        self.copying.lock().contains_key(id)
     }
 
     /// True if the node of this index lost its sessions, or was given up.

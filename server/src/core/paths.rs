@@ -43,9 +43,10 @@ impl Paths {
 
     /// The path of a key.
     pub fn of(&self, key: &[u8]) -> &SessionPath {
-        // The default path's empty prefix matches every key and stands last.
+        // The default path's empty prefix matches every key and stands last. It is not compared: comparing nothing
+        // calls the C library, which some processors answer with a trap to microcode, a tenth of a SET.
         let last = self.list.len() - 1;
-        self.list.iter().find(|path| key.starts_with(&path.prefix)).unwrap_or(&self.list[last])
+        self.list[..last].iter().find(|path| key.starts_with(&path.prefix)).unwrap_or(&self.list[last])
     }
 
     /// All paths, longest prefix first.

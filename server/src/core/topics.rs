@@ -27,6 +27,9 @@ pub struct Notice<'a> {
 
 /// Publishes a notice on `<path>/<topic>`.
 pub fn publish(bus: &Bus, path: &str, topic: &str, notice: &Notice<'_>) {
+    if !bus.has_listeners() {
+        return;
+    }
     let channel = format!("{path}/{topic}");
     if bus.is_heard(channel.as_bytes()) {
         bus.publish(channel.as_bytes(), payload(notice).as_bytes());

@@ -263,7 +263,8 @@ async fn upkeep(node: Arc<Node>) {
         relay.tombs.sweep(unix_ms, noted_before);
         // No message is on its way for longer than this.
         relay.condemned.lock().retain(|_, at| *at + 60_000 > unix_ms);
-        relay.copying.lock().retain(|_, (_, until)| *until > unix_ms);
+        relay.copying.sweep(unix_ms);
+        relay.moves.rest(node.now_ms());
         if relay.journal.wants_compaction(relay.tombs.len()) {
             relay.journal.compact(|| facts(&relay.tombs, &relay.flushed));
         }

@@ -76,7 +76,7 @@ pub(super) fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         && let Some(relay) = ctx.node.relay()
     {
         // Before anyone else can change the key: a change from now on follows the copy wherever it arrives.
-        relay.copying.lock().insert(id, (version, ctx.node.clock.unix_ms() + COPY_ARRIVES_MS));
+        relay.copying.begin(id, version, ctx.node.clock.unix_ms() + COPY_ARRIVES_MS);
     }
     drop(lock);
     if copies < 2 {
@@ -124,10 +124,7 @@ async fn second_copy(node: &Arc<Node>, parcel: &Parcel) -> Result<(), Refusal> {
     let (index, copy) = (*index as u16, *copy as u64);
     if here.is_some_and(|meta| meta.version == parcel.version) && !relay.is_lost(index) {
         relay.directory.insert_second(&id, parcel.db, index, parcel.version, copy);
-        let mut copying = relay.copying.lock();
-        if copying.get(&id).is_some_and(|(version, _)| *version == parcel.version) {
-            copying.remove(&id);
-        }
+        relay.copying.arrived(&id, parcel.version);
     } else {
         // The session changed meanwhile: nobody reads this copy.
         relay.condemned.lock().insert((index, copy), node.clock.unix_ms());

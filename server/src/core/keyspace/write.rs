@@ -59,8 +59,8 @@ impl Node {
         let relay = self.owner()?;
         let id = self.id(write.db, write.key);
         let path = self.paths.of(write.key);
-        let unix_ms = self.clock.unix_ms();
         if path.gone_for.is_some() {
+            let unix_ms = self.clock.unix_ms();
             if relay.tombs.gone_until(&id, unix_ms).is_some() {
                 return Err(Refusal::new(
                     Code::Gone,
@@ -87,8 +87,8 @@ impl Node {
             }
         }
         self.settle_expired(write.db, write.key, &id);
-        let version = relay.versions.next(unix_ms);
-        let now_ms = self.now_ms();
+        let version = relay.versions.next(self.clock.unix_coarse_ms());
+        let now_ms = self.clock.now_coarse_ms();
         let record = NewRecord {
             id,
             db: write.db,
@@ -121,12 +121,14 @@ impl Node {
                 Event::Inval { db, key, version }
             });
         }
-        let pttl = (write.deadline_ms != 0).then(|| write.deadline_ms.saturating_sub(now_ms));
-        let reason = if put.replaced.is_some() { "changed" } else { "new" };
         let (db, key) = (write.db, write.key);
-        let notice = Notice { db, key, version: Some(version), pttl, reason, ..Notice::default() };
-        let value = (write.kind == 0).then_some(write.value);
-        topics::publish(&self.bus, &path.name, "session", &Notice { value, ..notice });
+        if self.bus.has_listeners() {
+            let pttl = (write.deadline_ms != 0).then(|| write.deadline_ms.saturating_sub(self.now_ms()));
+            let reason = if put.replaced.is_some() { "changed" } else { "new" };
+            let notice = Notice { db, key, version: Some(version), pttl, reason, ..Notice::default() };
+            let value = (write.kind == 0).then_some(write.value);
+            topics::publish(&self.bus, &path.name, "session", &Notice { value, ..notice });
+        }
         if put.replaced.is_none() && !below {
             self.happened(db, key, KeyEvent::NEW);
         }
@@ -199,8 +201,13 @@ impl Node {
         in_flight: bool,
         gone_for_ms: u64,
     ) -> u64 {
+        let in_flight = in_flight || relay.copying.has(id);
+        // Nearly always: no other copy, nothing to remember.
+        if holders.is_empty() && !in_flight && gone_for_ms == 0 && !relay.has_doubts() {
+            return 0;
+        }
         let mut owed: Vec<(u16, u64)> = holders.iter().map(|h| (h.node, h.copy)).collect();
-        if in_flight || relay.is_copying(id) {
+        if in_flight {
             // A copy is on its way: it may arrive at any relief after this, also at one that is silent now.
             for member in relay.members.list().iter().filter(|m| m.state != State::Lost) {
                 if owed.iter().all(|(node, _)| *node != member.index) {
