@@ -1,6 +1,7 @@
 //! Measurements of gs beside its peers.
 
 pub mod overhead;
+pub mod procs;
 pub mod room;
 pub mod section;
 pub mod sim;

@@ -1,15 +1,26 @@
 //! The ordered stream of changes to the front ends' agents.
 //!
-//! Each event is encoded once and shared by all agents; every agent's connection walks the log with a cursor
-//! of its own. The log is bounded in bytes: an agent that falls off its end has a gap, says so to itself and
-//! flushes its section. Nothing is appended before the first agent ever connects.
+//! Each event is encoded once, behind the ones before it; what gathered until somebody reads is one batch of bytes
+//! that all agents share. Every agent's connection walks the log with a cursor of its own and gets a batch in one
+//! piece, so that an event costs an agent little more than its bytes. The log is bounded in bytes: an agent that
+//! falls off its end has a gap, says so to itself and flushes its section. Nothing is appended before the first
+//! agent ever connects.
+//!
+//! Agents are told of new events at most once in [`GAP`], the first time at once: a change alone is not held back,
+//! and many in a row cost each agent one write for all. A change that somebody waits for is told at once too.
 
 use bytes::Bytes;
-use gs_resp::{Protocol, Writer};
+use gs_resp::{Protocol, ReplyGuard, Writer};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::Notify;
+
+/// Agents are not woken again sooner than this.
+const GAP: Duration = Duration::from_millis(1);
+/// A batch is closed at this size though nobody has read it.
+const BATCH_BYTES: usize = 32 * 1024;
 
 /// A change that front ends must hear of.
 #[derive(Debug)]
@@ -58,17 +69,68 @@ pub enum Event<'a> {
     },
 }
 
-struct Log {
-    events: VecDeque<Bytes>,
-    /// Sequence number of the first event in the log.
+/// Events in their order, encoded one behind the other.
+struct Batch {
+    /// Sequence number of the first of them.
     first: u64,
+    count: u64,
+    bytes: Bytes,
+}
+
+#[derive(Default)]
+struct Log {
+    batches: VecDeque<Batch>,
+    /// Events behind the last batch, which nobody has read yet.
+    open: Vec<u8>,
+    open_count: u64,
+    /// The number that the next event gets.
+    next: u64,
+    /// Bytes of the batches.
     bytes: usize,
+}
+
+impl Log {
+    /// The number of the oldest event that is kept.
+    fn first(&self) -> u64 {
+        self.batches.front().map_or(self.next - self.open_count, |batch| batch.first)
+    }
+
+    /// Makes a batch of what gathered, and lets the oldest go where there is too much.
+    fn close(&mut self, bytes_max: usize) {
+        if self.open_count == 0 {
+            return;
+        }
+        let (first, count) = (self.next - self.open_count, std::mem::take(&mut self.open_count));
+        self.batches.push_back(Batch { first, count, bytes: Bytes::copy_from_slice(&self.open) });
+        self.bytes += self.open.len();
+        self.open.clear();
+        // One event may be long; the next ones are not.
+        self.open.shrink_to(2 * BATCH_BYTES);
+        while self.bytes > bytes_max && self.batches.len() > 1 {
+            if let Some(old) = self.batches.pop_front() {
+                self.bytes -= old.bytes.len();
+            }
+        }
+    }
+
+    /// The batch that an event is in.
+    fn batch_of(&self, seq: u64) -> Option<&Batch> {
+        // Nearly everybody wants the last one.
+        let last = self.batches.back()?;
+        if seq >= last.first {
+            return Some(last);
+        }
+        self.batches.get(self.batches.partition_point(|batch| batch.first <= seq).checked_sub(1)?)
+    }
 }
 
 /// The stream of one relay.
 pub struct Stream {
     log: Mutex<Log>,
+    /// Wakes the agents' connections.
     wake: Notify,
+    /// Wakes who wakes them.
+    due: Notify,
     last: AtomicU64,
     enabled: AtomicBool,
     bytes_max: usize,
@@ -79,8 +141,8 @@ pub struct Stream {
 /// What an agent gets to read next.
 #[derive(Debug)]
 pub enum Next {
-    /// Events from the asked number on, and the number after them.
-    Events(Vec<Bytes>, u64),
+    /// Events from the asked number on, one behind the other, and the number after them.
+    Events(Bytes, u64),
     /// The log no longer reaches back that far.
     Gap,
     /// Nothing new.
@@ -91,8 +153,9 @@ impl Stream {
     /// An empty stream with a bound in bytes.
     pub fn new(uuid: u64, bytes_max: usize) -> Stream {
         Stream {
-            log: Mutex::new(Log { events: VecDeque::new(), first: 1, bytes: 0 }),
+            log: Mutex::new(Log { next: 1, ..Log::default() }),
             wake: Notify::new(),
+            due: Notify::new(),
             last: AtomicU64::new(0),
             enabled: AtomicBool::new(false),
             bytes_max,
@@ -126,58 +189,74 @@ impl Stream {
             return self.last();
         }
         let mut log = self.log.lock();
-        let seq = log.first + log.events.len() as u64;
-        let encoded = encode(seq, event);
-        log.bytes += encoded.len();
-        log.events.push_back(encoded);
-        while log.bytes > self.bytes_max && log.events.len() > 1 {
-            if let Some(old) = log.events.pop_front() {
-                log.bytes -= old.len();
-                log.first += 1;
-            }
+        let seq = log.next;
+        encode(&mut log.open, seq, event);
+        log.next += 1;
+        log.open_count += 1;
+        if log.open.len() >= BATCH_BYTES.min(self.bytes_max) {
+            log.close(self.bytes_max);
         }
         self.last.store(seq, Ordering::Release);
         drop(log);
-        self.wake.notify_waiters();
+        if matches!(event, Event::Gone { sync: true, .. }) {
+            self.wake.notify_waiters();
+        } else {
+            self.due.notify_one();
+        }
         seq
     }
 
-    /// Events from `seq` on, at most about `bytes` of them.
-    pub fn read(&self, seq: u64, bytes: usize) -> Next {
+    /// A batch of the events from `seq` on.
+    pub fn read(&self, seq: u64) -> Next {
         if seq > self.last() {
             return Next::Empty;
         }
-        let log = self.log.lock();
-        if seq < log.first {
+        let mut log = self.log.lock();
+        log.close(self.bytes_max);
+        if seq < log.first() {
             return Next::Gap;
         }
-        let mut taken = 0;
-        let mut events = Vec::new();
-        for event in log.events.iter().skip((seq - log.first) as usize) {
-            if taken > bytes {
-                break;
-            }
-            taken += event.len();
-            events.push(event.clone());
+        let Some(batch) = log.batch_of(seq) else { return Next::Gap };
+        let (bytes, skip, next) = (batch.bytes.clone(), seq - batch.first, batch.first + batch.count);
+        drop(log);
+        // Only whoever comes back may be in the middle of a batch.
+        match end_of(&bytes, skip) {
+            Some(from) => Next::Events(bytes.slice(from..), next),
+            None => Next::Gap,
         }
-        let next = seq + events.len() as u64;
-        Next::Events(events, next)
+    }
+
+    /// Wakes the agents when there is something new. Runs as long as the relay does.
+    pub async fn pace(&self) {
+        loop {
+            self.due.notified().await;
+            self.wake.notify_waiters();
+            tokio::time::sleep(GAP).await;
+        }
     }
 
     /// True if an agent of this same life can continue at `seq` without a gap.
     pub fn reaches_back_to(&self, uuid: u64, seq: u64) -> bool {
-        uuid == self.uuid && seq >= self.log.lock().first && seq <= self.last() + 1
+        uuid == self.uuid && seq >= self.log.lock().first() && seq <= self.last() + 1
     }
 
-    /// Waits for the next event. Create the future before reading, so that none is missed.
+    /// Waits until there is something new. Create the future before reading, so that none is missed.
     pub fn appended(&self) -> tokio::sync::futures::Notified<'_> {
         self.wake.notified()
     }
 }
 
-fn encode(seq: u64, event: &Event<'_>) -> Bytes {
-    let mut out = Vec::new();
-    let mut w = Writer { out: &mut out, proto: Protocol::Resp3 };
+/// Where the first `count` of some encoded events end.
+fn end_of(events: &[u8], count: u64) -> Option<usize> {
+    let mut at = 0;
+    for _ in 0..count {
+        at += ReplyGuard::new().advance(events.get(at..)?).ok()??;
+    }
+    Some(at)
+}
+
+fn encode(out: &mut Vec<u8>, seq: u64, event: &Event<'_>) {
+    let mut w = Writer { out, proto: Protocol::Resp3 };
     match event {
         Event::Put { db, key, version, pttl, kind, value } => {
             w.push(9);
@@ -216,7 +295,6 @@ fn encode(seq: u64, event: &Event<'_>) -> Bytes {
             w.int(*version as i64);
         }
     }
-    Bytes::from(out)
 }
 
 #[cfg(test)]
@@ -227,22 +305,110 @@ mod tests {
         stream.append(&Event::Gone { db: 0, key, version: 1, sync: false })
     }
 
-    /// An agent that reads on gets every event once, in order; one that fell behind is told of the gap.
+    /// All events from a number on, as an agent reads them.
+    fn read_all(stream: &Stream, mut seq: u64) -> Option<String> {
+        let mut all = Vec::new();
+        loop {
+            match stream.read(seq) {
+                Next::Events(bytes, next) => {
+                    assert!(next > seq && !bytes.is_empty());
+                    all.extend_from_slice(&bytes);
+                    seq = next;
+                }
+                Next::Empty => return Some(String::from_utf8(all).unwrap()),
+                Next::Gap => return None,
+            }
+        }
+    }
+
+    /// The numbers of the events in it.
+    fn numbers(text: &str) -> Vec<u64> {
+        text.split("gs.gone\r\n:")
+            .skip(1)
+            .map(|rest| rest.split('\r').next().unwrap().parse().unwrap())
+            .collect()
+    }
+
+    /// An agent that reads on gets every event once, in order, wherever it stands; one that fell behind is told of
+    /// the gap.
     #[test]
     fn the_log_is_ordered_and_a_gap_is_told() {
-        let stream = Stream::new(7, 200);
+        let stream = Stream::new(7, 1000);
         assert_eq!(gone(&stream, b"before-any-agent"), 0);
         stream.enable();
-        for n in 1..=3 {
+        for n in 1..=5 {
             assert_eq!(gone(&stream, b"k"), n);
+            if n == 2 {
+                // What was read closes a batch.
+                assert_eq!(numbers(&read_all(&stream, 1).unwrap()), [1, 2]);
+            }
         }
         assert!(stream.reaches_back_to(7, 1) && !stream.reaches_back_to(8, 1));
-        assert!(matches!(stream.read(1, 10_000), Next::Events(e, 4) if e.len() == 3));
-        assert!(matches!(stream.read(4, 10_000), Next::Empty));
-        for _ in 0..20 {
-            gone(&stream, b"k");
+        for from in 1..=6 {
+            assert!(numbers(&read_all(&stream, from).unwrap()).into_iter().eq(from..=5), "from {from}");
         }
-        assert!(matches!(stream.read(1, 10_000), Next::Gap));
-        assert!(!stream.reaches_back_to(7, 1));
+        for n in 6..=60 {
+            gone(&stream, b"k");
+            assert_eq!(numbers(&read_all(&stream, n).unwrap()), [n]);
+        }
+        assert!(read_all(&stream, 1).is_none());
+        assert!(!stream.reaches_back_to(7, 1) && stream.reaches_back_to(7, 61));
+        assert!(stream.log.lock().bytes <= 1000);
+    }
+
+    /// What nobody reads is bounded, too: also by one event that is longer than all may be.
+    #[test]
+    fn an_unread_log_is_bounded() {
+        let stream = Stream::new(7, 10_000);
+        stream.enable();
+        for n in 0..1000 {
+            gone(&stream, if n == 500 { &[b'k'; 20_000] } else { b"k" });
+            let log = stream.log.lock();
+            let held = log.bytes + log.open.len();
+            assert!(held < 31_000, "{held} bytes after {n}");
+        }
+        assert!(read_all(&stream, 1).is_none());
+    }
+
+    /// Agents are woken once for many changes and miss none; for one that somebody waits for they are woken at once.
+    #[tokio::test(start_paused = true)]
+    async fn agents_are_woken_once_for_many() {
+        use std::sync::Arc;
+        let (stream, wakes) = (Arc::new(Stream::new(7, 100_000)), Arc::new(AtomicU64::new(0)));
+        stream.enable();
+        let pacing = tokio::spawn({
+            let stream = stream.clone();
+            async move { stream.pace().await }
+        });
+        let agent = tokio::spawn({
+            let (stream, wakes) = (stream.clone(), wakes.clone());
+            async move {
+                let mut next = 1;
+                while next <= 301 {
+                    let appended = stream.appended();
+                    if let Next::Events(_, after) = stream.read(next) {
+                        next = after;
+                        continue;
+                    }
+                    appended.await;
+                    wakes.fetch_add(1, Ordering::AcqRel);
+                }
+            }
+        });
+        tokio::task::yield_now().await;
+        for n in 1..=300 {
+            gone(&stream, b"k");
+            // Time stands still here, so whoever is to be woken before the pause is over is woken now.
+            tokio::task::yield_now().await;
+            if n % 100 == 0 {
+                tokio::time::sleep(3 * GAP).await;
+            }
+        }
+        // Each hundred: the first of them, and the other ones together.
+        assert_eq!(wakes.load(Ordering::Acquire), 6);
+        pacing.abort();
+        assert!(pacing.await.is_err());
+        stream.append(&Event::Gone { db: 0, key: b"k", version: 1, sync: true });
+        agent.await.unwrap();
     }
 }

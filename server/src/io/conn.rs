@@ -290,10 +290,10 @@ impl<S: Stream> Serving<S> {
             return (Flow::On, true);
         };
         while self.pipe.pending() < CHUNK_BYTES {
-            match relay.stream.read(follow.next, CHUNK_BYTES) {
+            match relay.stream.read(follow.next) {
                 Next::Empty => return (Flow::On, true),
                 Next::Events(events, next) => {
-                    events.iter().for_each(|event| self.pipe.out.extend_from_slice(event));
+                    self.pipe.out.extend_from_slice(&events);
                     follow.next = next;
                 }
                 Next::Gap => {

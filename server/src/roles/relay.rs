@@ -101,11 +101,22 @@ fn facts(tombs: &Tombs, flushed: &[AtomicU64; 16]) -> Vec<Record> {
 pub fn start(node: Arc<Node>) {
     tokio::spawn(deliver(node.clone()));
     tokio::spawn(upkeep(node.clone()));
+    tokio::spawn(pace(node.clone()));
     tokio::spawn(expire(node, |node, meta, key| {
         if node.changes.armed_after() {
             node.expired(meta.db, key, &node.id(meta.db, key));
         }
     }));
+}
+
+/// Wakes the front ends' connections as the stream has something for them.
+async fn pace(node: Arc<Node>) {
+    let Some(relay) = node.relay() else { return };
+    let mut stop = node.stopping();
+    tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => {}
+        () = relay.stream.pace() => {}
+    }
 }
 
 /// Blocks looked at for records to drop...

@@ -1,0 +1,265 @@
+//! Servers started for a measurement: pinned to the first core, watched, and gone afterwards. The load runs on the
+//! second core.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use gs_shm::Section;
+
+/// Ticks of `/proc/PID/stat` in a second.
+const TICKS: f64 = 100.0;
+/// A server that has not answered by then will not.
+const PATIENCE: u32 = 600;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A server with the processes that it started.
+pub struct Server {
+    child: Child,
+    /// Its RESP port.
+    pub port: u16,
+    /// Its directory and the name of its section there, where it has one.
+    keeps: Option<(PathBuf, &'static str)>,
+}
+
+impl Server {
+    /// Starts a program on core 0, its output thrown away.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    pub fn start(program: &Path, args: &[String], port: u16) -> anyhow::Result<Server> {
+        let child = Command::new("taskset")
+            .args(["-c", "0"])
+            .arg(program)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("starting {}", program.display()))?;
+        Ok(Server { child, port, keeps: None })
+    }
+
+    /// Starts a node of gs in `dir`, and waits until it answers.
+    ///
+    /// # Errors
+    /// It cannot be started, or does not answer.
+    pub fn gs(program: &Path, role: &'static str, dir: &Path, flags: &[String]) -> anyhow::Result<Server> {
+        let port = free_port()?;
+        let mut args: Vec<String> = ["--role", role, "--http-port", "off", "--port"].map(String::from).into();
+        args.extend([port.to_string(), "--dir".into(), dir.display().to_string()]);
+        args.extend_from_slice(flags);
+        let mut server = Server::start(program, &args, port)?;
+        let section = match role {
+            "relief-aging" => "relief-aging",
+            "relief-expansion" => "relief-expansion",
+            _ => "relay",
+        };
+        server.keeps = Some((dir.to_owned(), section));
+        connect(port)?;
+        Ok(server)
+    }
+
+    /// Starts a redis-server that keeps nothing on disk.
+    ///
+    /// # Errors
+    /// It cannot be started, or does not answer.
+    pub fn redis() -> anyhow::Result<Server> {
+        let port = free_port()?;
+        let words = ["--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--port", &port.to_string()];
+        let server = Server::start(Path::new("redis-server"), &words.map(String::from), port)?;
+        connect(port)?;
+        Ok(server)
+    }
+
+    /// The process and what it started.
+    pub fn pids(&self) -> Vec<u32> {
+        family_of(self.child.id())
+    }
+
+    /// CPU seconds of all of them so far.
+    pub fn cpu(&self) -> f64 {
+        self.pids().into_iter().map(cpu_of).sum()
+    }
+
+    /// Resident bytes of all of them, shared memory aside.
+    pub fn resident(&self) -> u64 {
+        self.pids().into_iter().map(resident_of).sum()
+    }
+
+    /// Ends it at once, as a crash would; its section and directory stay.
+    pub fn kill(mut self) {
+        self.keeps = None;
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let rest = self.pids();
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        // A sibling ends with its relay's standard input; it still holds the section until then.
+        let _ = until("the children have ended", || {
+            let gone = |pid: &u32| !Path::new(&format!("/proc/{pid}")).exists();
+            rest[1..].iter().all(gone).then_some(())
+        });
+        if let Some((dir, section)) = &self.keeps {
+            let _ = Section::remove(dir, section);
+        }
+    }
+}
+
+/// Puts this process, and what it starts from now on, on core 1.
+///
+/// # Errors
+/// `taskset` cannot be run.
+pub fn pin_load() -> anyhow::Result<()> {
+    let pid = std::process::id().to_string();
+    let done = Command::new("taskset").args(["-acp", "1", &pid]).stdout(Stdio::null()).status()?;
+    ensure!(done.success(), "taskset refused core 1");
+    Ok(())
+}
+
+/// A process and its children.
+fn family_of(pid: u32) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let children = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    let children: Vec<u32> = children
+        .flat_map(|text| text.split_whitespace().filter_map(|n| n.parse().ok()).collect::<Vec<_>>())
+        .collect();
+    [vec![pid], children].concat()
+}
+
+/// CPU seconds of a process so far, user and system; 0 for one that is gone.
+pub fn cpu_of(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The fields follow the command's name, which may itself hold spaces and brackets.
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |n: usize| fields.get(n).and_then(|word| word.parse::<f64>().ok()).unwrap_or(0.0);
+    (ticks(11) + ticks(12)) / TICKS
+}
+
+/// Resident bytes of a process, shared memory aside.
+pub fn resident_of(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let lines = status.lines().filter(|line| line.starts_with("RssAnon:") || line.starts_with("RssFile:"));
+    lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum::<u64>() << 10
+}
+
+/// A port that was free a moment ago.
+///
+/// # Errors
+/// No socket can be bound.
+pub fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// Looks again and again until there is something to see.
+///
+/// # Errors
+/// There was nothing for half a minute.
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
+    for _ in 0..PATIENCE {
+        if let Some(found) = look() {
+            return Ok(found);
+        }
+        sleep(PAUSE);
+    }
+    bail!("waited in vain: {what}")
+}
+
+/// A connection on which PING is answered.
+///
+/// # Errors
+/// It never is.
+pub fn connect(port: u16) -> anyhow::Result<Wire> {
+    until("the server answers", || {
+        let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        stream.set_nodelay(true).ok()?;
+        let mut wire = Wire(BufReader::with_capacity(1 << 16, stream));
+        wire.send(&command(&[b"PING"])).ok()?;
+        (wire.line().ok()? == "+PONG").then_some(wire)
+    })
+}
+
+/// A command as it goes over the wire.
+pub fn command(words: &[&[u8]]) -> Vec<u8> {
+    let mut out = Vec::new();
+    gs_resp::encode_command(&mut out, words);
+    out
+}
+
+/// A plain connection.
+pub struct Wire(BufReader<TcpStream>);
+
+impl Wire {
+    /// Sends bytes.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        Ok(self.0.get_mut().write_all(bytes)?)
+    }
+
+    /// One line of a reply, without its end.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub fn line(&mut self) -> anyhow::Result<String> {
+        let mut line = String::new();
+        let n = self.0.by_ref().take(4096).read_line(&mut line)?;
+        ensure!(n > 0, "the server closed the connection");
+        Ok(line.trim_end().to_owned())
+    }
+
+    /// A whole reply as text: `nil` where there is none, the elements of an array one after the other.
+    ///
+    /// # Errors
+    /// The connection broke, or the reply is not understood.
+    pub fn reply(&mut self) -> anyhow::Result<String> {
+        let line = self.line()?;
+        match line.as_bytes().first() {
+            Some(b'$' | b'=') => {
+                let Ok(len) = line[1..].parse::<usize>() else { return Ok("nil".into()) };
+                let mut bytes = vec![0; len + 2];
+                self.0.read_exact(&mut bytes)?;
+                bytes.truncate(len);
+                Ok(String::from_utf8_lossy(&bytes).into_owned())
+            }
+            Some(b'*' | b'>' | b'~') => {
+                let words: Result<Vec<_>, _> =
+                    (0..line[1..].parse::<i64>()?.max(0)).map(|_| self.reply()).collect();
+                Ok(words?.join(" "))
+            }
+            Some(b'_') => Ok("nil".into()),
+            Some(_) => Ok(line),
+            None => bail!("an empty line is no reply"),
+        }
+    }
+
+    /// Sends one command and reads its reply.
+    ///
+    /// # Errors
+    /// As [`Wire::reply`].
+    pub fn call(&mut self, words: &[&[u8]]) -> anyhow::Result<String> {
+        self.send(&command(words))?;
+        self.reply()
+    }
+}
+
+/// The middle of some figures, the lowest and the highest.
+pub fn middle(figures: &[f64]) -> (f64, f64, f64) {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => (f64::NAN, f64::NAN, f64::NAN),
+        n => (sorted[n / 2], sorted[0], sorted[n - 1]),
+    }
+}
