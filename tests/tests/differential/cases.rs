@@ -233,6 +233,7 @@ pub(crate) fn connection() -> Vec<Script> {
 /// Channels, patterns, and what a subscriber may not do.
 pub(crate) fn pubsub() -> Vec<Script> {
     scripts(&[
+        "SUBSCRIBE c; PUBLISH c m; PSUBSCRIBE c*; PUBLISH c m; PUBLISH d m; SSUBSCRIBE s; SPUBLISH s m; UNSUBSCRIBE c; PUBLISH c m; PUNSUBSCRIBE; PUBLISH c m",
         "PUBLISH c m; PUBSUB NUMSUB; PUBSUB NUMSUB a b; PUBSUB NUMPAT; PUBSUB CHANNELS; PUBSUB CHANNELS a*; PUBSUB; PUBSUB NONSENSE",
         "SUBSCRIBE a; SUBSCRIBE a b c; PING; PING x; UNSUBSCRIBE a; UNSUBSCRIBE nope; UNSUBSCRIBE c; UNSUBSCRIBE; PING",
         "PSUBSCRIBE a*; PSUBSCRIBE a* b?; PUNSUBSCRIBE a*; PUNSUBSCRIBE; PING",

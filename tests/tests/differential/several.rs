@@ -228,3 +228,32 @@ fn client_side_caching() {
         "A CLIENT CACHING YES; A CLIENT TRACKING ON OPTIN; A CLIENT CACHING NO; A CLIENT CACHING x; A CLIENT CACHING YES; A CLIENT TRACKINGINFO; A CLIENT TRACKING ON OPTOUT; A CLIENT TRACKING ON; A CLIENT CACHING YES; A CLIENT TRACKING ON OPTOUT; A CLIENT CACHING NO; A CLIENT TRACKINGINFO; A CLIENT CACHING; A CLIENT GETREDIR x; A CLIENT TRACKINGINFO x",
     ]);
 }
+
+/// A client that hears itself reads its own replies in order: what it publishes comes behind them, at the top level,
+/// as in Redis since 7.2. Redis 7.0 puts it before, in EXEC between the answers of the transaction.
+#[test]
+fn what_one_publishes_to_oneself_comes_behind_the_reply() {
+    let dir = tempfile::tempdir().expect("a directory can be made");
+    let spec = Spec::role("relay", &dir.path().join("relay")).flag("port", 0).flag("sibling-port", 0);
+    let node = Node::start(spec.flag("capacity", "16mb").set("sibling_mode", "inside"));
+    let said = |text: &str| format!(">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$1\r\n{text}\r\n");
+    let mut wire = node.wire();
+    wire.hello3();
+    let send = |wire: &mut Wire, calls: &[&str]| {
+        let mut out = Vec::new();
+        calls.iter().for_each(|call| encode(&mut out, &call.split(' ').collect::<Vec<_>>()));
+        wire.send(&out);
+    };
+    send(&mut wire, &["SUBSCRIBE c", "PUBLISH c x", "GET k", "PUBLISH c y", "PING"]);
+    let subscribed = ">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n";
+    let expected = format!("{subscribed}:1\r\n{}_\r\n:1\r\n{}+PONG\r\n", said("x"), said("y"));
+    wire.expect_bytes(expected.as_bytes());
+    send(&mut wire, &["MULTI", "PUBLISH c x", "GET k", "PUBLISH c y", "EXEC", "PING"]);
+    let queued = "+QUEUED\r\n".repeat(3);
+    let expected = format!("+OK\r\n{queued}*3\r\n:1\r\n_\r\n:1\r\n{}{}+PONG\r\n", said("x"), said("y"));
+    wire.expect_bytes(expected.as_bytes());
+    // A broadcasting client gets its keys in one push, whatever else it is told.
+    send(&mut wire, &["CLIENT TRACKING ON BCAST", "MSET a 1 b 2", "PUBLISH c x", "SET d 3"]);
+    let keys = ">2\r\n$10\r\ninvalidate\r\n*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nd\r\n";
+    wire.expect_bytes(format!("+OK\r\n+OK\r\n:1\r\n+OK\r\n{}{keys}", said("x")).as_bytes());
+}

@@ -83,6 +83,12 @@ const WANTED: &[Wanted] = &[
     },
     Wanted { command: "scan", reason: "an order of our own; the cursor is opaque", judge: same_page },
     Wanted { command: "keys", reason: "an order of our own", judge: same_members },
+    Wanted {
+        command: "publish",
+        reason: "as Redis since 7.2: what one publishes to oneself comes behind the reply, and never inside EXEC's",
+        judge: reply_before_pushes,
+    },
+    Wanted { command: "spublish", reason: "as PUBLISH", judge: reply_before_pushes },
     Wanted { command: "pubsub channels", reason: "an order of our own", judge: same_members },
     Wanted {
         command: "smembers",
@@ -103,12 +109,6 @@ const WANTED: &[Wanted] = &[
         reason: "a big sorted set has an order of our own",
         judge: same_members_when_big,
     },
-    Wanted {
-        command: "command info",
-        reason: "no tips for proxies that split commands over shards, and no notes beside key specifications",
-        judge: but_for_tips,
-    },
-    Wanted { command: "object help", reason: "made from the command table", judge: same_shape },
     Wanted { command: "hrandfield", reason: "random", judge: same_count },
     Wanted { command: "srandmember", reason: "random", judge: same_count },
     Wanted { command: "spop", reason: "random", judge: same_count },
@@ -201,27 +201,13 @@ fn but_for_the_line(theirs: &Answer, mine: &Answer) -> bool {
     text(theirs).is_some() && text(theirs) == text(mine)
 }
 
-/// The same rows of COMMAND INFO without their eighth value and without the notes of key specifications.
-fn but_for_tips(theirs: &Answer, mine: &Answer) -> bool {
-    fn row(value: &Value) -> Option<Vec<String>> {
-        let [row] = value.items() else { return None };
-        let flat = |spec: &Value| match spec {
-            Value::Map(pairs) => {
-                let kept = pairs.iter().filter(|(name, _)| name.text() != "notes");
-                kept.map(|(name, value)| format!("{} {}", name.flat(), value.flat())).collect()
-            }
-            Value::Array(parts) => {
-                let kept = parts.chunks(2).filter(|pair| pair[0].text() != "notes");
-                kept.map(|pair| format!("{} {}", pair[0].flat(), pair[1].flat())).collect::<Vec<_>>()
-            }
-            other => vec![other.flat()],
-        };
-        let (before, after) = (row.items().get(..7)?, row.items().get(8)?);
-        let specs = after.items().iter().flat_map(flat);
-        Some(before.iter().map(Value::flat).chain(specs).collect())
-    }
-    let rows = |a: &Answer| a.values.iter().map(row).collect::<Option<Vec<_>>>();
-    rows(theirs).is_some() && rows(theirs) == rows(mine)
+/// The same replies and pushes, here the replies first.
+fn reply_before_pushes(theirs: &Answer, mine: &Answer) -> bool {
+    let is_push = |value: &Value| matches!(value, Value::Push(_));
+    let mut moved = theirs.values.clone();
+    // A stable sort: neither the pushes nor the replies change places among themselves.
+    moved.sort_by_key(is_push);
+    moved == mine.values
 }
 
 /// The same number of things, whatever they are.

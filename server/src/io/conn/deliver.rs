@@ -30,7 +30,10 @@ impl<S: Stream> Serving<S> {
                     gathered.entry((prefix, redirected)).or_default().extend(keys.iter().cloned());
                 }
                 Some(message) => {
-                    self.broadcasts(std::mem::take(&mut gathered));
+                    // Only a flush has an order with keys; a publication in between does not break up their push.
+                    if matches!(message, Message::AllInvalid { .. }) {
+                        self.broadcasts(std::mem::take(&mut gathered));
+                    }
                     self.deliver(&message);
                 }
                 None if inbox.is_cut() => {
