@@ -8,95 +8,17 @@
 //! An entry is live or a *shadow*. A shadow is a copy that must not be read any more (superseded, destroyed
 //! or promoted) and whose holder has not yet acknowledged that it dropped it.
 
+mod entry;
+
+pub use entry::{COPY_BITS, Holder, NODE_MAX, Relocated};
+
+use crate::core::directory::entry::{Entry, SHADOW};
 use gs_client::cache::KeyId;
 use hashbrown::HashTable;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 const SHARDS: usize = 64;
-/// Bits of a copy's number; what is left of its word holds flags, database and node.
-pub const COPY_BITS: u32 = 46;
-const COPY_SHIFT: u32 = 18;
-const SHADOW: u64 = 1 << 17;
-const SECOND: u64 = 1 << 16;
-const DB_SHIFT: u32 = 12;
-const NODE_MASK: u64 = (1 << 12) - 1;
-
-/// The highest node index an entry can name.
-pub const NODE_MAX: u16 = NODE_MASK as u16;
-
-/// 24 bytes. Half of the key id and the six bits that choose the shard decide, so that two keys in ten million
-/// are mistaken for each other with p < 1e-7.
-#[derive(Clone, Copy)]
-struct Entry {
-    /// The low half of the key id; also the hash.
-    tag: u64,
-    version: u64,
-    /// copy46 | shadow1 | second1 | db4 | node12
-    word: u64,
-}
-
-/// A copy of a session on a relief node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// The node's index, as the relay gave it.
-    pub node: u16,
-    /// The version of the copy.
-    pub version: u64,
-    /// The holder's own number of the copy.
-    pub copy: u64,
-    /// True for a copy that must not be read any more.
-    pub shadow: bool,
-    /// True for a second copy: readable, but the session is counted where its first copy is.
-    pub second: bool,
-}
-
-impl Entry {
-    fn new(id: &KeyId, db: u8, holder: &Holder) -> Entry {
-        let word = (holder.copy << COPY_SHIFT)
-            | if holder.shadow { SHADOW } else { 0 }
-            | if holder.second { SECOND } else { 0 }
-            | (u64::from(db & 15) << DB_SHIFT)
-            | u64::from(holder.node);
-        Entry { tag: id.lo, version: holder.version, word }
-    }
-
-    fn is(&self, id: &KeyId) -> bool {
-        self.tag == id.lo
-    }
-
-    fn copy(&self) -> u64 {
-        self.word >> COPY_SHIFT
-    }
-
-    fn node(&self) -> u16 {
-        (self.word & NODE_MASK) as u16
-    }
-
-    fn db(&self) -> usize {
-        ((self.word >> DB_SHIFT) & 15) as usize
-    }
-
-    fn shadow(&self) -> bool {
-        self.word & SHADOW != 0
-    }
-
-    /// True if this entry stands for a session that lives downstream.
-    fn counts(&self) -> bool {
-        self.word & (SHADOW | SECOND) == 0
-    }
-
-    fn holder(&self) -> Holder {
-        Holder {
-            node: self.node(),
-            version: self.version,
-            copy: self.copy(),
-            shadow: self.shadow(),
-            second: self.word & SECOND != 0,
-        }
-    }
-}
-
 struct Shard {
     table: HashTable<Entry>,
 }
@@ -196,30 +118,31 @@ impl Directory {
         })
     }
 
-    /// Moves the readable copy from one relief to another. False when `from` no longer holds this very copy and
-    /// `to` is not listed with this version either: then nobody reads the copy that was stored at `to`.
+    /// Moves the readable copy from one relief to another.
+    ///
+    /// A copy that is not listed is not thereby one that nobody reads: a relief may pass on what it was given
+    /// a moment ago, before its giver's word of it is here. It has to stay until that word came.
     ///
     /// Storing a version again gives its copy a new number; where `to` is listed already, the number is followed,
     /// or the one listed copy would be withdrawn as an orphan.
-    pub fn relocate(&self, id: &KeyId, db: u8, from: (u16, u64), to: (u16, u64, u64)) -> bool {
+    pub fn relocate(&self, id: &KeyId, db: u8, from: (u16, u64), to: (u16, u64, u64)) -> Relocated {
         let (node, version, copy) = to;
         self.edit(id, db, |list| {
-            let at_from = list.iter().position(|e| e.node() == from.0 && !e.shadow() && e.copy() == from.1);
+            let is_from = |e: &Entry| e.node() == from.0 && e.copy() == from.1;
+            if list.iter().any(|e| is_from(e) && e.shadow()) {
+                return Relocated::Unreadable;
+            }
+            let at_from = list.iter().position(is_from);
             let at_to = list.iter().position(|e| e.node() == node && !e.shadow() && e.version == version);
             if at_from.is_none() && at_to.is_none() {
-                return false;
+                return Relocated::Unheard;
             }
             // It counts once: a copy that replaces only second copies is one itself.
             let second = [at_from, at_to].into_iter().flatten().all(|at| list[at].holder().second);
-            list.retain(|e| e.node() != node && !(e.node() == from.0 && !e.shadow() && e.copy() == from.1));
+            list.retain(|e| e.node() != node && !is_from(e));
             list.push(Entry::new(id, db, &Holder { node, version, copy, shadow: false, second }));
-            true
+            if at_from.is_none() && second { Relocated::Both } else { Relocated::Listed }
         })
-    }
-
-    /// True if this version is listed as readable on a node.
-    pub fn lists(&self, id: &KeyId, node: u16, version: u64) -> bool {
-        self.holders(id).iter().any(|h| h.node == node && h.version == version && !h.shadow)
     }
 
     /// Follows the number of a listed copy that was stored again. False where this version is not listed there.
@@ -393,10 +316,10 @@ mod tests {
     fn a_stale_pass_on_is_refused() {
         let dir = Directory::default();
         dir.insert(&id(1), 0, 5, 10, 100);
-        assert!(!dir.relocate(&id(1), 0, (5, 99), (6, 10, 7)));
-        assert!(dir.relocate(&id(1), 0, (5, 100), (6, 10, 6)));
+        assert_eq!(dir.relocate(&id(1), 0, (5, 99), (6, 10, 7)), Relocated::Unheard);
+        assert_eq!(dir.relocate(&id(1), 0, (5, 100), (6, 10, 6)), Relocated::Listed);
         // The answer was lost and the node passes the copy on again: the one listed copy got a new number.
-        assert!(dir.relocate(&id(1), 0, (5, 100), (6, 10, 7)));
+        assert_eq!(dir.relocate(&id(1), 0, (5, 100), (6, 10, 7)), Relocated::Listed);
         assert_eq!(
             dir.holders(&id(1)),
             [Holder { node: 6, version: 10, copy: 7, shadow: false, second: false }]
@@ -405,5 +328,17 @@ mod tests {
             dir.insert(&id(1), 0, 7, 12, 1),
             [Holder { node: 6, version: 10, copy: 7, shadow: true, second: false }]
         );
+    }
+
+    /// A second copy further down is no reason to let a copy go whose listing may be on its way.
+    #[test]
+    fn a_pass_on_beside_a_second_copy_lets_both_stay() {
+        let dir = Directory::default();
+        dir.insert_second(&id(1), 0, 6, 10, 6);
+        assert_eq!(dir.relocate(&id(1), 0, (5, 100), (6, 10, 7)), Relocated::Both);
+        let second = Holder { node: 6, version: 10, copy: 7, shadow: false, second: true };
+        assert_eq!(dir.holders(&id(1)), [second]);
+        dir.shadow_all(&id(1), 0);
+        assert_eq!(dir.relocate(&id(1), 0, (6, 7), (8, 10, 1)), Relocated::Unreadable);
     }
 }

@@ -183,7 +183,8 @@ impl Relay {
         self.members.state(node).is_none_or(|state| state == State::Lost)
     }
 
-    /// True if a report had this copy dropped: whoever stored it must not have it listed any more.
+    /// True if this copy is gone or about to be, before it was listed: a report had it dropped, or its holder
+    /// said that it went. Whoever stored it must not have it listed any more.
     pub fn is_condemned(&self, node: u16, copy: u64) -> bool {
         self.condemned.lock().contains_key(&(node, copy))
     }

@@ -176,7 +176,8 @@ pub async fn pass_along(node: &Arc<Node>, from: &str, loads: Vec<(Parcel, u64)>)
         let mut orphans = Vec::new();
         for ((i, copy), told) in taken.iter().zip(told) {
             answers[*i] = told;
-            if told != 1 {
+            // 2: the new copy is listed beside the old one.
+            if !matches!(told, 1 | 2) {
                 orphans.push((&loads[*i].0, *copy));
             }
         }

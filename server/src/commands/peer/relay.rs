@@ -2,6 +2,7 @@
 
 use crate::commands::peer::ints;
 use crate::commands::{Answer, Ctx, Outcome, Reply};
+use crate::core::directory::Relocated;
 use crate::core::members::{State, Tier};
 use crate::core::node::{Node, Relay};
 use crate::core::outbox::{Mode, Order};
@@ -107,14 +108,13 @@ pub(super) fn relocate(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         let id = ctx.node.id(db, key);
         let _lock = ctx.node.stripes.lock(&id);
         let _move = ctx.node.stripes.moving();
-        // 1: listed there now. 0: nobody reads either copy. -1: the new copy is being dropped; the old one stays.
-        answers.push(match relay.is_condemned(to, new) || relay.is_lost(to) {
-            true => -1,
-            false if relay.directory.relocate(&id, db, (from, old), (to, version, new)) => 1,
-            // Listed there under another number: the copy at hand may be the one that is read.
-            false if relay.directory.lists(&id, from, version) => -1,
-            false => 0,
-        });
+        // What is gone already, or with its node, is not listed: the old copy stays.
+        let gone = relay.is_condemned(to, new) || relay.is_lost(to);
+        let relocated = match gone {
+            true => Relocated::Unheard,
+            false => relay.directory.relocate(&id, db, (from, old), (to, version, new)),
+        };
+        answers.push(relocated.answer());
     }
     ints(ctx, &answers)
 }

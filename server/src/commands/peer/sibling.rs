@@ -50,6 +50,10 @@ pub(super) fn dropped(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         let _lock = ctx.node.stripes.lock(&id);
         let readable = relay.directory.is_below(&id);
         let was = relay.directory.remove(&id, db, index, copy);
+        if !was {
+            // Word that it was stored may still be on its way, and must not list what is gone.
+            relay.condemned.lock().insert((index, copy), ctx.node.clock.unix_ms());
+        }
         // It was the one to be read, and no other copy is: the key itself is gone.
         let here = || ctx.node.cache.section().peek(&id, key, ctx.node.now_ms()).is_some();
         let gone = readable && !relay.directory.is_below(&id) && !here();

@@ -98,8 +98,8 @@ async fn pass_batch(node: &Node, victims: Vec<Victim>) -> bool {
     let answers = answers.unwrap_or_else(|| vec![-1; loads.len()]);
     let mut moved = 0;
     for (load, answer) in loads.iter().zip(answers) {
-        // 1: listed elsewhere; 0: nobody reads this copy any more.
-        let done = answer >= 0 && node.cache.section().release(&load.at) == Release::Freed;
+        // 1: listed elsewhere; 0: nobody reads this copy any more. Whatever else it is, it stays.
+        let done = matches!(answer, 0 | 1) && node.cache.section().release(&load.at) == Release::Freed;
         if done {
             moved += 1;
         } else {
