@@ -42,7 +42,7 @@ group! {
         /// Its name in `dir`.
         name: String = row(Kind::Name, "front");
         /// Bytes of a block; a record takes one or more. A multiple of 8.
-        block_bytes: u32 = row(Kind::Integer { min: 128, max: 4096 }, "256");
+        block_bytes: u32 = row(Kind::Integer { min: 128, max: 4096 }, "248");
         /// Largest value that is kept on this machine; larger ones are fetched each time. Unless set, at most a quarter of the section.
         value_bytes_max: u32 = row(Kind::Bytes { min: 1024, max: gs_shm::VALUE_BYTES_LIMIT as i64 }, "1mb");
     }

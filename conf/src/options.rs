@@ -104,7 +104,7 @@ group! {
         /// The section's name in `dir`. Empty: the role's name (a family has one per role; a sibling attaches to `relay`).
         name: String = row(Kind::Text, "");
         /// Bytes of a block; a record takes one or more. A multiple of 8.
-        block_bytes: u32 = row(Kind::Integer { min: 128, max: 4096 }, "256");
+        block_bytes: u32 = row(Kind::Integer { min: 128, max: 4096 }, "248");
         /// Largest value, in bytes; a larger one is refused, never cut. Unless set, at most a quarter of the section.
         value_bytes_max: u32 = row(Kind::Bytes { min: 1024, max: gs_shm::VALUE_BYTES_LIMIT as i64 }, "1mb").redis(alias("proto-max-bulk-len"));
         /// Where the section lives.

@@ -30,7 +30,7 @@ pub struct SectionConfig {
 /// Bytes of a block unless something else is asked for: a session of a 32-byte key and 384 bytes fills two
 /// blocks to the last word, one of up to 152 bytes takes one, and mixed sizes waste about as little as at any
 /// other size (benchmarks/results/room.md).
-pub const BLOCK_BYTES_DEFAULT: u32 = 256;
+pub const BLOCK_BYTES_DEFAULT: u32 = 248;
 /// The longest value that the record format can describe, in bytes (16 MiB - 1).
 pub const VALUE_BYTES_LIMIT: u32 = (1 << 24) - 1;
 /// The longest key that the record format can describe, in bytes.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error, PartialEq, Eq, Clone)]
 pub enum GeometryError {
     /// Block size out of range.
-    #[error("block_bytes is {0}; it must be a multiple of 8 between 128 and 4096 (256 fits most sessions)")]
+    #[error("block_bytes is {0}; it must be a multiple of 8 between 128 and 4096 (248 fits most sessions)")]
     BlockBytes(u32),
     /// Value limit out of range.
     #[error("value_bytes_max is {0}; it must be between 1 and {max} bytes", max = crate::VALUE_BYTES_LIMIT)]
