@@ -120,6 +120,46 @@ fn two_copies_are_kept_where_they_are_asked_for_or_refused() {
     assert!(matches!(refused, Value::Error(_)), "no node could take the second copy, yet {refused:?}");
 }
 
+/// An application that knows no GS commands gets what the path promises: every write is on two nodes when it is
+/// answered, in a pipeline and in a transaction too; and where it cannot be, the reply says so.
+#[test]
+fn a_path_with_two_copies_has_them_of_every_write() {
+    let plan = Plan::relay("16mb").set("paths.twice.prefix", "t:").set("paths.twice.copies", 2);
+    let cluster = plan.expansion("16mb").start();
+    let (mut wire, mut relief) = (cluster.wire(), cluster.reliefs[0].wire());
+    let mut both = |calls: &[&str], key: &str, value: &str| {
+        let calls: Vec<Vec<&str>> = calls.iter().map(|call| call.split(' ').collect()).collect();
+        let replies = wire.pipeline(&calls);
+        let below = relief.call(&["GET", key]);
+        assert_eq!(below, Value::bulk(value), "the second copy after {calls:?}, which answered {replies:?}");
+        assert_eq!(peek::tiers(&mut wire, key), ["relay", "expansion"]);
+    };
+    both(&["SET t:1 v EX 60"], "t:1", "v");
+    both(&["SETEX t:1 60 w"], "t:1", "w");
+    both(&["APPEND t:1 x"], "t:1", "wx");
+    both(&["EXPIRE t:1 100"], "t:1", "wx");
+    both(&["SET t:2 a", "SET t:2 b", "MSET t:3 c t:2 d"], "t:2", "d");
+    both(&["MULTI", "SET t:4 a", "INCR n", "SET t:4 b", "EXEC"], "t:4", "b");
+    both(&["RENAME t:4 t:5"], "t:5", "b");
+    both(&["GS.SET t:6 v"], "t:6", "v");
+    wire.call(&["HSET", "t:h", "f", "v"]);
+    assert_eq!(relief.call(&["HGET", "t:h", "f"]), Value::bulk("v"));
+    // One copy, where that is asked for or nothing is.
+    assert!(matches!(wire.call(&["GS.SET", "t:7", "v", "COPIES", "1"]), Value::Int(_)));
+    assert_eq!(wire.call(&["SET", "once", "v"]), Value::ok());
+    for key in ["t:7", "once"] {
+        assert_eq!(peek::tiers(&mut wire, key), ["relay"], "{key}");
+    }
+    assert_eq!(wire.call(&["DEL", "t:1"]), Value::Int(1));
+    wait::until_true("the second copy is gone, too", || relief.call(&["GET", "t:1"]) == Value::Null);
+
+    let alone = Plan::relay("16mb").set("paths.twice.prefix", "t:").set("paths.twice.copies", 2).start();
+    let mut wire = alone.wire();
+    assert!(wire.call(&["SET", "t:1", "v"]).is_error("UNAVAILABLE COPIES 2 needs a relief"));
+    assert_eq!(wire.call(&["GET", "t:1"]), Value::Null, "nothing was stored once in silence");
+    assert_eq!(wire.call(&["SET", "once", "v"]), Value::ok());
+}
+
 #[test]
 fn a_full_relay_without_reliefs_says_so_or_drops_as_it_was_told() {
     let load = Load { count: 12_000, ..LOAD };

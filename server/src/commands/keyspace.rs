@@ -214,7 +214,7 @@ pub(super) fn write_kind(
     event: KeyEvent,
 ) -> Result<(), Stop> {
     let (db, by) = (ctx.conn.db, ctx.conn.info.id);
-    ctx.node.write(&Write { db, key, value, kind, deadline_ms, event, by })?;
+    ctx.node.write(&Write { db, key, value, kind, deadline_ms, event, by, copies: None })?;
     forget(ctx, db, key);
     Ok(())
 }

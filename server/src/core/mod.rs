@@ -21,6 +21,7 @@ pub mod outbox;
 pub mod paths;
 pub mod pause;
 pub mod resolve;
+pub mod seconds;
 pub mod slow;
 pub mod stream;
 pub mod stripes;

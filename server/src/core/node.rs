@@ -10,6 +10,7 @@ use crate::core::moves::MoveLog;
 use crate::core::outbox::Outbox;
 use crate::core::paths::Paths;
 use crate::core::resolve::Outside;
+use crate::core::seconds::Seconds;
 use crate::core::stream::Stream;
 use crate::core::stripes::Stripes;
 use crate::core::tombs::Tombs;
@@ -163,6 +164,8 @@ pub struct Relay {
     pub condemned: Mutex<HashMap<(u16, u64), u64>>,
     /// Second copies on their way.
     pub copying: Copying,
+    /// Second copies that are still to be sent.
+    pub seconds: Seconds,
     /// Links to the sibling, one for each relief: a relief that hangs holds up only what is meant for it.
     pub holder_links: DashMap<u16, Link>,
 }

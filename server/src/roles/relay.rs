@@ -77,6 +77,7 @@ pub fn open(dir: &Path, sync: bool, unix_ms: u64, stream_bytes: usize, life: u64
         doubted: Default::default(),
         condemned: Default::default(),
         copying: Default::default(),
+        seconds: Default::default(),
         holder_links: Default::default(),
         members,
     };

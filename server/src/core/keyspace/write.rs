@@ -8,6 +8,7 @@ use crate::core::keyspace::{Scope, Stop};
 use crate::core::members::State;
 use crate::core::node::{Node, Relay};
 use crate::core::outbox::{Mode, Order};
+use crate::core::seconds;
 use crate::core::stream::Event;
 use crate::core::tombs::{Kind, Tomb};
 use crate::core::topics::{self, Notice};
@@ -32,8 +33,10 @@ pub struct Write<'a> {
     pub deadline_ms: u64,
     /// What the change is called; a second event of it is told with [`Node::happened`].
     pub event: KeyEvent,
-    /// The connection that writes, 0 for the node itself.
+    /// The connection that writes, 0 for the node itself, which waits for no second copies.
     pub by: ClientId,
+    /// How many copies are asked for; none for as many as the path says.
+    pub copies: Option<u8>,
 }
 
 /// A delete.
@@ -86,6 +89,10 @@ impl Node {
                 .into());
             }
         }
+        let owes_copy = write.by != 0 && write.copies.unwrap_or(path.copies) > 1;
+        if owes_copy {
+            seconds::possible(relay)?;
+        }
         self.settle_expired(write.db, write.key, &id);
         let version = relay.versions.next(self.clock.unix_coarse_ms());
         let now_ms = self.clock.now_coarse_ms();
@@ -111,6 +118,9 @@ impl Node {
         let (holders, below) = relay.directory.shadow_all(&id, write.db);
         let evicting = put.replaced.is_some_and(|m| m.state == RecordState::Evicting);
         self.supersede(relay, &id, write.db, write.key, Kind::Floor, version, &holders, evicting, 0);
+        if owes_copy {
+            seconds::owe(self, relay, write, id, version);
+        }
         if relay.stream.is_enabled() {
             let pttl = self.pttl(write.deadline_ms);
             let (db, key, kind, value) = (write.db, write.key, write.kind, write.value);
@@ -240,7 +250,8 @@ impl Node {
         let id = self.id(db, key);
         let event = if deadline_ms == 0 { KeyEvent::PERSIST } else { KeyEvent::EXPIRE };
         let later = deadline_ms != 0 && meta.deadline_ms != 0 && deadline_ms >= meta.deadline_ms;
-        // A second copy has the old deadline: then even an extension is a new version, which supersedes it.
+        // A second copy has, or will have, the old deadline: then even an extension is a new version, which supersedes
+        // it.
         if later && !relay_lists(self, &id) {
             let touched = self.cache.section().set_deadline(&id, key, deadline_ms, self.now_ms());
             if touched.is_some() {
@@ -253,7 +264,7 @@ impl Node {
             return Ok(false);
         };
         let by = scope.client;
-        self.write(&Write { db, key, value: &value, kind: meta.kind, deadline_ms, event, by })?;
+        self.write(&Write { db, key, value: &value, kind: meta.kind, deadline_ms, event, by, copies: None })?;
         Ok(true)
     }
 
@@ -280,9 +291,9 @@ impl Node {
     }
 }
 
-/// True where a readable copy of a resident key lives downstream.
+/// True where a readable copy of a resident key lives downstream, or is on its way there.
 fn relay_lists(node: &Node, id: &KeyId) -> bool {
-    node.relay().is_some_and(|relay| relay.directory.is_below(id))
+    node.relay().is_some_and(|relay| relay.directory.is_below(id) || relay.copying.has(id))
 }
 
 /// What a delete left behind.

@@ -4,12 +4,14 @@ use super::{CHUNK_BYTES, Flow, Serving, Session};
 use crate::commands::{Answer, Ctx, Reply, Stop, Waiting, exec, execute};
 use crate::core::pause;
 use crate::core::resolve::{Waited, clear_the_way};
+use crate::core::seconds;
 use crate::io::pipe::{Stream, Turn};
 use gs_resp::{Args, Code, Flags, Limits, Parsed, Refusal, Writer, is_cross_protocol};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// How often one command is run again because a key had to be brought up.
 const ATTEMPTS_MAX: usize = 32;
@@ -165,8 +167,16 @@ impl<S: Stream> Serving<S> {
             let Session { node, conn } = &mut self.session;
             let mark = self.pipe.out.len();
             let outcome = execute(&mut Ctx { node, conn, out: &mut self.pipe.out }, args);
+            let owed = node.relay().map(|relay| relay.seconds.take(conn.info.id)).unwrap_or_default();
             if conn.mute.holds_back() {
                 self.pipe.out.truncate(mark);
+            }
+            if !owed.is_empty() {
+                let placed = tokio::spawn(seconds::place(node.clone(), owed));
+                if matches!(outcome, Ok(Reply::Done)) {
+                    // Boxed, because this is rare.
+                    return Box::pin(self.second_copies(mark, placed)).await;
+                }
             }
             let refusal = match outcome {
                 Ok(Reply::Done) => return Ok(Flow::On),
@@ -213,6 +223,28 @@ impl<S: Stream> Serving<S> {
         self.end_transaction(args);
         let text = "the keys of this command move as fast as they are brought here; send it again";
         self.say(|w| w.error(&Refusal::new(Code::TryAgain, text)));
+        Ok(Flow::On)
+    }
+
+    /// Holds the reply back until the second copies of what was written are there; it says so if they are not.
+    #[cold]
+    async fn second_copies(
+        &mut self,
+        mark: usize,
+        placed: JoinHandle<Result<(), Refusal>>,
+    ) -> std::io::Result<Flow> {
+        let reply = self.pipe.out.split_off(mark);
+        let placed = self.wait(Box::pin(placed)).await?;
+        self.begin_metering();
+        match placed {
+            None => return Ok(Flow::Drop),
+            Some(Ok(Err(refusal))) => {
+                self.session.node.metrics.erred(refusal.code);
+                self.say(|w| w.error(&refusal));
+            }
+            // Its task cannot be cancelled, and tells of all that fails.
+            Some(_) => self.pipe.out.extend_from_slice(&reply),
+        }
         Ok(Flow::On)
     }
 
