@@ -63,12 +63,12 @@ impl Section {
     #[inline]
     pub fn prefetch_record(&self, id: &KeyId) {
         let mem = self.mem();
-        let buckets = mem.buckets_of(id);
-        let mut tagged = mem.tagged(buckets, crate::index::tag(id));
-        while let Some(place) = crate::index::next_place(&mut tagged, buckets) {
-            let slot = Slot(mem.slot_word(place).load(Ordering::Relaxed));
-            if let Some(block) = slot.block(&self.geometry) {
-                self.prefetch_block(mem, block);
+        for bucket in mem.buckets_of(id) {
+            for place in mem.tagged(bucket, crate::index::tag(id)) {
+                let slot = Slot(mem.slot_word(place).load(Ordering::Relaxed));
+                if let Some(block) = slot.block(&self.geometry) {
+                    self.prefetch_block(mem, block);
+                }
             }
         }
     }

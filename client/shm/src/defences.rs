@@ -47,6 +47,24 @@ fn dangling_slots_are_loose() {
     assert!(s.put(&rec(two), 0).is_ok());
 }
 
+// A slot left from a life of the block 65,536 lives ago looks like a link to the record that is there now: nobody takes
+// that record for the key, and the key can be stored beside it.
+#[test]
+fn a_slot_from_a_generation_that_came_round_leads_nowhere() {
+    let s = section();
+    let (one, two) = (s.key_id(0, b"1"), s.key_id(0, b"2"));
+    let at = s.put(&NewRecord { key: b"2", ..rec(two) }, 0).expect("it fits").at;
+    let round = Slot::new(tag(&one), at.generation() as u16, at.index);
+    let place = s.mem().places(&one).last().expect("sixteen places");
+    s.mem().slot_word(place).store(round.0, Ordering::Relaxed);
+    assert!(s.peek(&one, b"1", 0).is_none());
+    assert!(s.delete(&one, b"1").found.is_none());
+    assert!(s.put(&NewRecord { key: b"1", ..rec(one) }, 0).is_ok());
+    assert!(s.peek(&one, b"1", 0).is_some() && s.peek(&two, b"2", 0).is_some());
+    assert!(s.delete(&one, b"1").found.is_some());
+    assert!(s.peek(&one, b"1", 0).is_none() && s.peek(&two, b"2", 0).is_some());
+}
+
 // A put that stopped between its commit and its fence: the hand that finds the older copy beside the newer one
 // and takes it out moves the fence itself, for a reader who passed the new slot before it was linked.
 #[test]

@@ -341,27 +341,27 @@ pub(crate) fn append_words(words: &[AtomicU64], out: &mut Vec<u8>) {
     }
 }
 
-/// Which slots of two buckets bear a tag in their top 16 bits: bits 0 to 7 for the first, 8 to 15 for the second.
+/// Which slots of a bucket bear a tag in their top 16 bits, one bit for each.
 ///
-/// Sixteen loads by the language's own atomics and what follows them are a seventh of a hit's instructions. Slots
+/// Eight loads by the language's own atomics and what follows them are many of a hit's instructions. Slots
 /// are aligned words, which no x86-64 processor tears within a wider load, and each of its loads acquires.
 /// [`crate::blocks::Slot`]s found here are loaded again before they are followed.
 #[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri))))]
 #[inline]
-pub(crate) fn tag_bits(buckets: [&[AtomicU64]; 2], tag: u16) -> u32 {
-    let [Some(first), Some(second)] = buckets.map(|bucket| bucket.first_chunk::<8>()) else {
+pub(crate) fn tag_bits(bucket: &[AtomicU64], tag: u16) -> u32 {
+    let Some(bucket) = bucket.first_chunk::<8>() else {
         return 0;
     };
     let bits: u32;
-    // SAFETY: reads 64 bytes from each of two arrays of eight words, writes nothing but the named registers,
-    // and does not use the stack.
+    // SAFETY: reads 64 bytes from an array of eight words, writes nothing but the named registers, and does not
+    // use the stack.
     unsafe {
         let tags = std::arch::x86_64::_mm_set1_epi16(tag.cast_signed());
         std::arch::asm!(
-            "movdqu {a}, [{first}]",
-            "movdqu {b}, [{first} + 16]",
-            "movdqu {c}, [{first} + 32]",
-            "movdqu {d}, [{first} + 48]",
+            "movdqu {a}, [{bucket}]",
+            "movdqu {b}, [{bucket} + 16]",
+            "movdqu {c}, [{bucket} + 32]",
+            "movdqu {d}, [{bucket} + 48]",
             // The upper half of each word, then its upper half: the tags, sign-extended so that packing
             // cannot saturate.
             "shufps {a}, {b}, 0xdd",
@@ -370,27 +370,17 @@ pub(crate) fn tag_bits(buckets: [&[AtomicU64]; 2], tag: u16) -> u32 {
             "psrad {c}, 16",
             "packssdw {a}, {c}",
             "pcmpeqw {a}, {tags}",
-            "movdqu {b}, [{second}]",
-            "movdqu {c}, [{second} + 16]",
-            "movdqu {d}, [{second} + 32]",
-            "movdqu {e}, [{second} + 48]",
-            "shufps {b}, {c}, 0xdd",
-            "shufps {d}, {e}, 0xdd",
-            "psrad {b}, 16",
-            "psrad {d}, 16",
-            "packssdw {b}, {d}",
-            "pcmpeqw {b}, {tags}",
-            "packsswb {a}, {b}",
+            "packsswb {a}, {a}",
             "pmovmskb {bits:e}, {a}",
-            first = in(reg) first.as_ptr(),
-            second = in(reg) second.as_ptr(),
+            // Packed with itself: the upper eight bits repeat the lower.
+            "movzx {bits:e}, {bits:l}",
+            bucket = in(reg) bucket.as_ptr(),
             tags = in(xmm_reg) tags,
             bits = lateout(reg) bits,
             a = out(xmm_reg) _,
             b = out(xmm_reg) _,
             c = out(xmm_reg) _,
             d = out(xmm_reg) _,
-            e = out(xmm_reg) _,
             options(nostack, readonly, preserves_flags),
         );
     }

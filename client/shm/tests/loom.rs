@@ -23,17 +23,28 @@ const NOW: u64 = 1_000_000;
 
 /// Explores to the end: a model that does not finish fails (its test never returns), none stops at a time.
 fn explore(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
+    let runs = explored(preemptions, None, f);
+    println!("{runs} executions, {preemptions} preemptions: all of them");
+}
+
+/// Explores the first executions only.
+fn explore_some(preemptions: usize, most: usize, f: impl Fn() + Sync + Send + 'static) {
+    let runs = explored(preemptions, Some(most), f);
+    println!("{runs} executions, {preemptions} preemptions: not all of them");
+}
+
+fn explored(preemptions: usize, most: Option<usize>, f: impl Fn() + Sync + Send + 'static) -> u64 {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(preemptions);
     model.max_branches = 100_000;
+    model.max_permutations = most;
     let runs = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
     let counted = runs.clone();
     model.check(move || {
         counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         f();
     });
-    let runs = runs.load(std::sync::atomic::Ordering::Relaxed);
-    println!("{runs} executions, {preemptions} preemptions: all of them");
+    runs.load(std::sync::atomic::Ordering::Relaxed)
 }
 
 /// Blocks of 9 words: a head carries 1 word, a continuation 7.

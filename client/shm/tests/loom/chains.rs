@@ -1,6 +1,6 @@
 //! Records of more than one block while their blocks are reused and the hand goes round.
 
-use super::{explore, put, read, rec, section};
+use super::{explore, explore_some, put, read, rec, section};
 use gs_shm::*;
 use loom::sync::Arc;
 use loom::thread;
@@ -37,6 +37,29 @@ fn chain_read_delete() {
         s.delete(&s.key_id(0, b"k"), b"k");
         let _ = reader.join().unwrap();
         assert_eq!(read(&s), Some(0));
+    });
+}
+
+// A record is ended by one thread and its block written by another, which has passed no fence of its own since: its
+// reader sees the bytes of one of them. The reader is interrupted after it has passed the block's door: later its way
+// through the door would be an order that it does not have. With two preemptions, which it takes, the end is
+// hours away; without the writer's fence one of the first hundred executions reads what it must not.
+#[test]
+fn read_reuse_by_another() {
+    explore_some(2, 20_000, || {
+        let s = Arc::new(section(Mode::Owner, 2));
+        put(&s, &[1; 8], 1);
+        let ender = {
+            let s = s.clone();
+            thread::spawn(move || {
+                s.delete(&s.key_id(0, b"k"), b"k");
+                thread::spawn(move || {
+                    s.put(&NewRecord { id: super::id(3), ..rec(&s, &[2; 8], 2) }, super::NOW).unwrap();
+                })
+            })
+        };
+        let _ = read(&s);
+        ender.join().unwrap().join().unwrap();
     });
 }
 

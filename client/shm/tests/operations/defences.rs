@@ -65,3 +65,54 @@ fn observing_kills_the_strictly_older() {
     let report = quiet(&s);
     assert_eq!((report.live, report.duplicates), (1, 0), "an older copy stands behind the newer one");
 }
+
+// A key whose first bucket had no room is found, replaced and deleted in its second.
+#[test]
+fn the_second_bucket_counts() {
+    let s = Section::heap(&SectionConfig { keep_keys: false, ..cfg() }, NOW).unwrap();
+    // One first bucket for all, a second of its own for each.
+    let ids: Vec<KeyId> = (1..=12).map(|n| KeyId { hi: n << 59 | n, lo: n }).collect();
+    for version in [1, 2] {
+        for id in &ids {
+            s.put(&NewRecord { id: *id, ..rec(&s, b"", b"v", version) }, NOW).unwrap();
+        }
+        let report = quiet(&s);
+        assert_eq!((report.live, report.duplicates), (12, 0), "an older copy stands in the other bucket");
+        for id in &ids {
+            assert_eq!(s.peek(id, b"", NOW).map(|meta| meta.version), Some(version));
+        }
+    }
+    for id in &ids {
+        assert!(s.delete(id, b"").found.is_some());
+        assert!(s.peek(id, b"", NOW).is_none());
+    }
+    quiet(&s);
+}
+
+// Slots and deadline words bear 16 bits of a block's generation, and a block that is reused 65,536 times bears them
+// again. Whatever was kept of it from then, a hand-off or its name in a slot, is still not the new record.
+#[test]
+fn generations_of_16_bits_come_round() {
+    let cfg = SectionConfig { capacity_bytes: 32 << 10, value_bytes_max: 1_000, ..cfg() };
+    let s = Section::heap(&cfg, NOW).unwrap();
+    let short = || rec(&s, b"short", b"v", 1);
+    let old = s.put(&short(), NOW).unwrap().at;
+    s.delete(&s.key_id(0, b"short"), b"short");
+    let again = |at: &BlockRef| at.index == old.index && at.generation() as u16 == old.generation() as u16;
+    let new = (0..2_000_000)
+        .find_map(|_| {
+            let at = s.put(&rec(&s, b"long", b"other", 1), NOW).unwrap().at;
+            (again(&at) && at.generation() != old.generation()).then_some(at)
+        })
+        .expect("its 16 bits come round");
+    assert_eq!((new.generation() - old.generation()) & 0xffff, 0);
+    assert_eq!(new.w4, old.w4, "nor does the deadline word differ");
+    let mut victims = Vec::new();
+    s.sweep(s.geometry().blocks, NOW, &mut |_| Verdict::Take, &mut victims);
+    assert_eq!(victims.len(), 1);
+    assert!(s.copy_victim(&old, &mut Vec::new(), &mut Vec::new()).is_none());
+    assert!(!s.abort(&old) && !s.close_expired(&old, NOW) && s.release(&old) == Release::Gone);
+    assert_eq!(get(&s, 0, b"long", NOW).map(|(_, value)| value), Some(b"other".to_vec()));
+    assert!(s.abort(&victims[0].at));
+    assert_eq!(quiet(&s).live, 1);
+}
