@@ -5,11 +5,13 @@
 //! `... -- --json FILE`                                        the figures as JSON as well
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use benchmarks::section::peers::{Apcu, Dash, Lmdb, Moka, Peer, Quick, Redis};
+use benchmarks::section::peers::{Apcu, Dash, Lmdb, Moka, Peer, Quick};
+use benchmarks::section::redis::Redis;
 use benchmarks::section::stats::Spread;
 use benchmarks::section::store::{Keys, Shape, Store};
+use benchmarks::section::table::{Row, Table};
 use benchmarks::section::timing::{self, Timed};
 use benchmarks::section::workers::{self, Job};
 use gs_shm::Section;
@@ -86,76 +88,81 @@ fn operations(options: &Options) -> anyhow::Result<Value> {
     Ok(json!({"operations": rows}))
 }
 
+/// A GET over loopback with a core each for client and server, and where the scheduler puts them.
+const APART: &str = "redis GET, cores apart";
+const ANYWHERE: &str = "redis GET";
+
+/// A peer's name, how many gets measure it, and itself.
+type Entry = (&'static str, usize, Box<dyn Peer>);
+
+fn peers(shape: Shape, dir: &Path) -> anyhow::Result<Vec<Entry>> {
+    let mut peers: Vec<Entry> = vec![
+        ("quick_cache", PICKS, Box::new(Quick::new(shape))),
+        ("dashmap", PICKS, Box::new(Dash::new(shape))),
+        ("moka", PICKS, Box::new(Moka::new(shape))),
+        ("LMDB", PICKS, Box::new(Lmdb::new(dir, shape)?)),
+        ("APCu", PICKS, Box::new(Apcu::new(shape)?)),
+    ];
+    if shape.objects <= 20_000 {
+        peers.push((ANYWHERE, 5_000, Box::new(Redis::new(shape, false)?)));
+        peers.push((APART, 5_000, Box::new(Redis::new(shape, true)?)));
+    }
+    Ok(peers)
+}
+
 fn beside_peers(shape: Shape) -> anyhow::Result<Value> {
     let keys = Keys::uniform(shape.objects, PICKS);
     let store = Store::private(shape)?;
     store.fill_up()?;
     let dir = tempfile::tempdir_in(MEMORY)?;
-    let mut peers: Vec<(&str, usize, Box<dyn Peer>)> = vec![
-        ("quick_cache", PICKS, Box::new(Quick::new(shape))),
-        ("dashmap", PICKS, Box::new(Dash::new(shape))),
-        ("moka", PICKS, Box::new(Moka::new(shape))),
-        ("LMDB", PICKS, Box::new(Lmdb::new(dir.path(), shape)?)),
-        ("APCu", PICKS, Box::new(Apcu::new(shape)?)),
-    ];
-    if shape.objects <= 20_000 {
-        peers.push(("redis GET", 5_000, Box::new(Redis::new(shape)?)));
-    }
+    let mut peers = peers(shape, dir.path())?;
     let batches: Vec<&[[u8; 32]]> = keys.batches(16).collect();
     let mut out = Vec::with_capacity(1 << 16);
-    let (mut hits, mut singles, mut many) = (Vec::new(), Vec::new(), Vec::new());
-    let mut others: Vec<Vec<f64>> = vec![Vec::new(); peers.len()];
+    let mut many = Vec::new();
+    let mut table = Table(vec![Row::new("section")]);
+    table.0.extend(peers.iter().map(|(name, ..)| Row::new(*name)));
     for _ in 0..REPETITIONS {
-        let hit = timing::timed(PICKS, |n| store.get(keys.at(n), &mut out));
-        hits.push(hit.mean);
-        singles.push(hit.p50);
+        table.0[0].add(timing::timed(PICKS, |n| store.get(keys.at(n), &mut out)), None);
         let batch = timing::mean(batches.len(), |n| store.get_many(batches[n], &mut out));
         many.push(batch / 16.0);
-        for ((_, times, peer), row) in peers.iter_mut().zip(&mut others) {
-            row.push(peer.run(&keys, *times)?);
+        for ((_, times, peer), row) in peers.iter_mut().zip(&mut table.0[1..]) {
+            row.add(peer.run(&keys, *times)?, peer.cpu());
         }
     }
-    let ratio = |to: &[f64]| Spread::of(hits.iter().zip(to).map(|(hit, to)| hit / to));
     println!(
         "\n## {} objects of 384 B, {REPETITIONS} interleaved repetitions: median (least-greatest)",
         shape.objects
     );
-    println!("{:<14} {:>20} {:>20}", "what", "ns per get", "section / it");
-    let hit = Spread::of(hits.iter().copied());
-    println!("{:<14} {:>20}", "section", hit);
-    println!("{:<14} {:>20}", "  single, p50", Spread::of(singles.iter().copied()));
-    println!("{:<14} {:>20} {:>20}", "  get_many 16", Spread::of(many.iter().copied()), ratio(&many));
-    let mut rows = vec![json!({"what": "section", "ns": hit, "single_p50": Spread::of(singles.clone())})];
-    rows.push(json!({"what": "get_many", "ns": Spread::of(many.clone())}));
-    for ((name, ..), row) in peers.iter().zip(&others) {
-        let (ns, share) = (Spread::of(row.iter().copied()), ratio(row));
-        println!("{name:<14} {ns:>20} {share:>20}");
-        rows.push(json!({"what": name, "ns": ns, "ratio": share}));
-    }
-    let share = |wanted: &str| {
-        let at = peers.iter().position(|(name, ..)| *name == wanted);
-        at.map_or(f64::NAN, |at| ratio(&others[at]).median)
-    };
-    if shape.objects <= 20_000 {
-        bar("P1 p50 of a hit, ns", Spread::of(singles).median, 100.0, false);
-        bar("P1 redis GET / hit", 1.0 / share("redis GET"), 200.0, true);
-    } else {
-        bar("P2 hit / quick_cache", share("quick_cache"), 0.98, false);
-        bar("P2 hit / LMDB", share("LMDB"), 0.4, false);
-        bar("P2 hit / APCu", share("APCu"), 0.4, false);
-        bar(
-            "P2 get_many of 16 / hit",
-            Spread::of(many.iter().zip(&hits).map(|(m, h)| m / h)).median,
-            1.0 / 3.0,
-            false,
-        );
-        bar("P2 get_many of 16, ns per key", Spread::of(many).median, 500.0 / 3.0, false);
-    }
-    bar("faster than LMDB", share("LMDB"), 1.0, false);
-    bar("faster than APCu", share("APCu"), 1.0, false);
+    table.print();
+    let many = Spread::of(many);
+    println!("{:<22} {many:>20}", "section, get_many 16");
+    bars(shape, &table, many);
     let huge = store.section().huge_bytes() >> 20;
     println!("huge pages: {huge} MiB of {} MiB", store.section().geometry().total_len >> 20);
-    Ok(json!({"objects": shape.objects, "rows": rows, "huge_mib": huge}))
+    Ok(json!({"objects": shape.objects, "rows": table.json(), "get_many": many, "huge_mib": huge}))
+}
+
+fn bars(shape: Shape, table: &Table, many: Spread) {
+    let hit = &table.0[0];
+    if shape.objects <= 20_000 {
+        bar("P1 p50 of a hit, ns", hit.single().median, 100.0, false);
+        for redis in [APART, ANYWHERE] {
+            let [in_a_row, single] = table.ratios(redis).map(|ratio| 1.0 / ratio.median);
+            bar(&format!("P1 {redis} / hit"), in_a_row, 200.0, true);
+            bar(&format!("P1 {redis} / hit, p50 of each"), single, 200.0, true);
+        }
+    } else {
+        for (peer, most) in [("quick_cache", 0.98), ("LMDB", 0.4), ("APCu", 0.4)] {
+            let [in_a_row, single] = table.ratios(peer).map(|ratio| ratio.median);
+            bar(&format!("P2 hit / {peer}"), in_a_row, most, false);
+            bar(&format!("P2 single hit / {peer}"), single, most, false);
+        }
+        bar("P2 get_many of 16 / hit", many.median / hit.in_a_row().median, 1.0 / 3.0, false);
+        bar("P2 get_many of 16, ns per key", many.median, 500.0 / 3.0, false);
+    }
+    for peer in ["LMDB", "APCu"] {
+        bar(&format!("faster than {peer}"), table.ratios(peer)[0].median, 1.0, false);
+    }
 }
 
 fn processes(options: &Options) -> anyhow::Result<Value> {

@@ -1,6 +1,7 @@
 <?php
 // What apcu_fetch of a random key costs: `php apcu.php OBJECTS BYTES`, then a number of fetches per input line.
-// Answers with nanoseconds per fetch, the cost of the loop around it (the same loop without the fetch) taken off.
+// Answers with nanoseconds per fetch, the cost of the loop around it (the same loop without the fetch) taken off, then
+// with median and 99th percentile of single fetches, each between two readings of the clock whose own cost is taken off.
 [$objects, $bytes] = [(int) $argv[1], (int) $argv[2]];
 $value = str_repeat('v', $bytes);
 $name = fn(int $n): string => sprintf('sess:%027d', $n * 7919);
@@ -38,5 +39,21 @@ while (($line = fgets(STDIN)) !== false) {
         }
     }
     $without = hrtime(true) - $start;
-    echo $missed > 0 ? "missed $missed\n" : sprintf("%.1f\n", ($with - $without) / ($rounds * count($keys)));
+    $mean = ($with - $without) / ($rounds * count($keys));
+    $clock = $singles = [];
+    for ($n = 0; $n < 2000; $n++) {
+        $start = hrtime(true);
+        $clock[] = hrtime(true) - $start;
+    }
+    for ($n = 0; $n < min(50000, count($keys)); $n++) {
+        $key = $keys[$n];
+        $start = hrtime(true);
+        $found = apcu_fetch($key);
+        $singles[] = hrtime(true) - $start;
+        $missed += $found === false ? 1 : 0;
+    }
+    sort($clock);
+    sort($singles);
+    $at = fn(float $share): float => max(0, $singles[(int) (count($singles) * $share)] - $clock[1000]);
+    echo $missed > 0 ? "missed $missed\n" : sprintf("%.1f %.1f %.1f\n", $mean, $at(0.5), $at(0.99));
 }

@@ -1,16 +1,14 @@
 //! Other caches with the same keys and values, each giving the bytes as the section does: copied out.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use lmdb::Transaction as _;
 
 use super::store::{Keys, Shape, key};
-use super::timing::mean;
+use super::timing::{Timed, timed};
 
 type Key = [u8; 32];
 type Value = std::sync::Arc<[u8]>;
@@ -20,11 +18,11 @@ pub trait Peer {
     /// Appends the value.
     fn get(&mut self, key: &Key, out: &mut Vec<u8>) -> bool;
 
-    /// Mean nanoseconds of a get of these keys.
-    fn run(&mut self, keys: &Keys, times: usize) -> anyhow::Result<f64> {
+    /// Nanoseconds of a get of these keys, in a row and one by one.
+    fn run(&mut self, keys: &Keys, times: usize) -> anyhow::Result<Timed> {
         let mut out = Vec::with_capacity(8192);
         let mut misses = 0usize;
-        let ns = mean(times, |n| {
+        let ns = timed(times, |n| {
             out.clear();
             misses += usize::from(!self.get(keys.at(n), &mut out));
             std::hint::black_box(&out);
@@ -32,9 +30,14 @@ pub trait Peer {
         ensure!(misses == 0, "{misses} misses at a peer that has every object");
         Ok(ns)
     }
+
+    /// Nanoseconds of all cores for each get of the last run, where others than the caller work for it.
+    fn cpu(&self) -> Option<f64> {
+        None
+    }
 }
 
-fn value(shape: Shape) -> Vec<u8> {
+pub(super) fn value(shape: Shape) -> Vec<u8> {
     (0..shape.value_len).map(|n| n as u8).collect()
 }
 
@@ -132,81 +135,6 @@ impl Peer for Lmdb {
     }
 }
 
-/// A redis-server of our own, over loopback and a blocking socket.
-pub struct Redis {
-    child: Child,
-    stream: BufReader<TcpStream>,
-}
-
-impl Redis {
-    /// Started on a port of its own and filled.
-    pub fn new(shape: Shape) -> anyhow::Result<Redis> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .stdout(Stdio::null())
-            .spawn()
-            .context("redis-server")?;
-        let mut redis = Redis { child, stream: BufReader::new(connect(port)?) };
-        let value = value(shape);
-        for n in 0..shape.objects {
-            let mut request = b"*3\r\n$3\r\nSET\r\n$32\r\n".to_vec();
-            request.extend_from_slice(&key(n));
-            request.extend_from_slice(format!("\r\n${}\r\n", value.len()).as_bytes());
-            request.extend_from_slice(&value);
-            request.extend_from_slice(b"\r\n");
-            redis.stream.get_mut().write_all(&request)?;
-            let mut line = String::new();
-            redis.stream.read_line(&mut line)?;
-            ensure!(line == "+OK\r\n", "redis said {line:?}");
-        }
-        Ok(redis)
-    }
-
-    fn ask(&mut self, key: &Key, out: &mut Vec<u8>) -> anyhow::Result<()> {
-        let mut request = [0u8; 56];
-        request[..20].copy_from_slice(b"*2\r\n$3\r\nGET\r\n$32\r\n\0\0");
-        request[18..50].copy_from_slice(key);
-        request[50..52].copy_from_slice(b"\r\n");
-        self.stream.get_mut().write_all(&request[..52])?;
-        let mut line = String::new();
-        self.stream.read_line(&mut line)?;
-        let len: usize = line.trim_start_matches('$').trim_end().parse()?;
-        let at = out.len();
-        out.resize(at + len + 2, 0);
-        self.stream.read_exact(&mut out[at..])?;
-        out.truncate(at + len);
-        Ok(())
-    }
-}
-
-fn connect(port: u16) -> anyhow::Result<TcpStream> {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        match TcpStream::connect(("127.0.0.1", port)) {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
-            Err(e) if Instant::now() > deadline => return Err(e).context("redis-server does not answer"),
-            Err(_) => std::thread::sleep(Duration::from_millis(20)),
-        }
-    }
-}
-
-impl Peer for Redis {
-    fn get(&mut self, key: &Key, out: &mut Vec<u8>) -> bool {
-        self.ask(key, out).is_ok()
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// PHP's APCu: a script that stays and measures on demand; see `benchmarks/peers/apcu.php`.
 pub struct Apcu {
     child: Child,
@@ -244,11 +172,13 @@ impl Peer for Apcu {
         false
     }
 
-    fn run(&mut self, _keys: &Keys, times: usize) -> anyhow::Result<f64> {
+    fn run(&mut self, _keys: &Keys, times: usize) -> anyhow::Result<Timed> {
         let stdin = self.child.stdin.as_mut().context("php's input")?;
         writeln!(stdin, "{times}")?;
         let line = self.line()?;
-        line.trim().parse().with_context(|| format!("apcu said {line:?}"))
+        let said: Vec<f64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        let [mean, p50, p99] = said[..] else { bail!("apcu said {line:?}") };
+        Ok(Timed { mean, p50, p99 })
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use gs_shm::Lookup;
+use rustix::process::Pid;
 
+use super::cores;
 use super::store::{Keys, Shape, Store};
 
 /// What a worker does.
@@ -52,6 +54,10 @@ pub fn at_once(dir: &Path, name: &str, shape: Shape, jobs: &[Job], for_ms: u64) 
             .spawn()
             .context("starting this program as a worker")?;
         let answers = BufReader::new(child.stdout.take().context("its output")?);
+        // Where there are enough cores, each worker has its own from the start.
+        if let Some(core) = cores::nth(seed) {
+            cores::keep(Pid::from_raw(child.id().cast_signed()).context("a process id")?, &core)?;
+        }
         let mut worker = Worker { child, answers };
         ensure!(worker.line()? == "ready", "a worker could not attach");
         Ok(worker)
