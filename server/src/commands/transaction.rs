@@ -139,9 +139,10 @@ impl<'a> Step<'a> {
         self.row.spec.flags.contains(Flags::DENYOOM) || anew.contains(&self.row.spec.name)
     }
 
-    /// A flush changes everything.
-    fn flushes(&self) -> bool {
-        matches!(self.row.spec.name, "flushall" | "flushdb")
+    /// A flush changes everything, and whoever begins to cache must be seen by every writer.
+    fn is_about_all(&self) -> bool {
+        let spec = &self.row.spec;
+        matches!((spec.parent, spec.name), (None, "flushall" | "flushdb") | (Some("client"), "tracking"))
     }
 }
 
@@ -243,7 +244,7 @@ fn has_room(ctx: &Ctx<'_>, steps: &[Step<'_>]) -> bool {
 
 fn hold<'n>(ctx: &mut Ctx<'n>, steps: &[Step<'_>]) -> Vec<MutexGuard<'n, ()>> {
     let node = ctx.node;
-    let order = if steps.iter().any(Step::flushes) {
+    let order = if steps.iter().any(Step::is_about_all) {
         node.stripes.lock_all()
     } else {
         let queued = steps.iter().flat_map(Step::places).map(|(db, key)| node.id(db, key));

@@ -137,9 +137,6 @@ fn tracking(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     let before = ctx.conn.tracker.clone();
     agrees(&options, &prefixes, before.as_deref())?;
-    if ctx.conn.scope.held {
-        return Err(Refusal::err("CLIENT TRACKING ON cannot run inside a transaction").into());
-    }
     if options.bcast {
         // What is broadcast already goes on.
         options.prefixes = before.map(|tracker| tracker.options.prefixes.clone()).unwrap_or_default();
@@ -154,7 +151,7 @@ fn tracking(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let target = ctx.node.clients.get(options.redirect).map(|info| info.letterbox.mailbox(bytes_max));
     let own = ctx.conn.mailbox(bytes_max);
     let tracker = Arc::new(Tracker::new(ctx.conn.info.id, options, own, target));
-    ctx.node.begin_tracking(&tracker);
+    ctx.node.begin_tracking(&tracker, ctx.conn.scope.held);
     ctx.conn.tracker = Some(tracker);
     ctx.ok()
 }

@@ -244,8 +244,8 @@ impl Tracking {
 }
 
 impl Node {
-    /// A client caches from now on, or in another way. The caller holds no stripe.
-    pub fn begin_tracking(&self, tracker: &Arc<Tracker>) {
+    /// A client caches from now on, or in another way. The caller holds no stripe, or all of them.
+    pub fn begin_tracking(&self, tracker: &Arc<Tracker>, holds_all: bool) {
         let tracking = &self.changes.tracking;
         if let Some(before) = tracking.clients.insert(tracker.client, tracker.clone()) {
             tracking.leave_prefixes(&before);
@@ -256,7 +256,9 @@ impl Node {
             tracking.prefixes.write().entry(prefix.clone()).or_default().push(tracker.client);
         }
         // From here on every writer sees it; what was written before can be read.
-        self.stripes.pass_all();
+        if !holds_all {
+            self.stripes.pass_all();
+        }
     }
 
     /// A client caches no longer.
