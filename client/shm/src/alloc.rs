@@ -5,7 +5,7 @@ use crate::blocks::{Ctl, Mem, State};
 use crate::layout::{CONT_WORDS, HEAD_WORDS};
 use crate::record::{self, ChainWord, Deadline, Shape};
 use crate::section::Section;
-use crate::sync::{Ordering, fence, mutant};
+use crate::sync::{AtomicU64, Ordering, fence, mutant};
 use crate::types::NewRecord;
 
 /// Blocks taken for one record, all WRITING(me); the head has the generation that all will bear.
@@ -17,6 +17,8 @@ pub(crate) struct Chain {
 
 /// Free-block hints kept per process.
 const POOL_MAX: usize = 16_384;
+/// Hints taken at once: the blocks of most records.
+const HINTS_AT_ONCE: usize = 8;
 /// Hints gathered beyond what is asked for, so that one walk serves many writes.
 const GATHER_MORE: usize = 64;
 /// Blocks looked at for one record when nothing says that there are free ones.
@@ -52,15 +54,19 @@ impl Section {
         let before = taken.len();
         while taken.len() < needed {
             // The lock is private and never held over a shared access.
-            let hints = {
+            let mut hints = [0; HINTS_AT_ONCE];
+            let hinted = {
                 let mut pool = self.pool();
-                let keep = pool.len().saturating_sub(needed - taken.len());
-                pool.split_off(keep)
+                let keep = pool.len().saturating_sub(HINTS_AT_ONCE.min(needed - taken.len()));
+                let hinted = pool.len() - keep;
+                hints[..hinted].copy_from_slice(&pool[keep..]);
+                pool.truncate(keep);
+                hinted
             };
-            if hints.is_empty() {
+            if hinted == 0 {
                 break;
             }
-            for block in hints.into_iter().rev() {
+            for &block in hints[..hinted].iter().rev() {
                 let ctl = mem.load_ctl(block);
                 let to = ctl.next(State::Writing, self.me);
                 if (ctl.state() == State::Free || mutant("taken-unfree")) && mem.cas_ctl(block, ctl, to) {
@@ -182,17 +188,13 @@ impl Section {
         ] {
             head[at].store(value, Ordering::Relaxed);
         }
-        let mut words = words_of(key).chain(words_of(rec.value));
-        for (word, value) in head[HEAD_WORDS..].iter().zip(&mut words) {
-            word.store(value, Ordering::Relaxed);
-        }
+        let mut payload = Payload { parts: [key, rec.value] };
+        payload.fill(&head[HEAD_WORDS..]);
         for (at, (block, ctl)) in chain.members.iter().enumerate() {
             let next = chain.members.get(at + 1).map(|(next, _)| *next);
             let cont = mem.block(*block);
             cont[1].store(u64::from(chain.head) << 32 | record::stored(next), Ordering::Relaxed);
-            for (word, value) in cont[CONT_WORDS..].iter().zip(&mut words) {
-                word.store(value, Ordering::Relaxed);
-            }
+            payload.fill(&cont[CONT_WORDS..]);
             let as_cont = Ctl::new(State::Continuation, self.me, chain.ctl.generation());
             if !mem.cas_ctl(*block, *ctl, as_cont) {
                 self.abandon(mem, chain, at);
@@ -224,13 +226,58 @@ impl Section {
     }
 }
 
-/// Bytes as little-endian words, the last one padded with zeroes.
-fn words_of(bytes: &[u8]) -> impl Iterator<Item = u64> {
-    let (whole, rest) = bytes.as_chunks::<8>();
-    let last = (!rest.is_empty()).then(|| {
-        let mut word = [0u8; 8];
-        word[..rest.len()].copy_from_slice(rest);
-        u64::from_le_bytes(word)
-    });
-    whole.iter().map(|chunk| u64::from_le_bytes(*chunk)).chain(last)
+/// The payload of a record on its way into its blocks: the words of its key, then those of its value.
+struct Payload<'a> {
+    parts: [&'a [u8]; 2],
+}
+
+impl Payload<'_> {
+    /// Stores as much as there is room for: little-endian words, the last one of each part padded with zeroes.
+    fn fill(&mut self, mut room: &[AtomicU64]) {
+        for part in &mut self.parts {
+            let (now, rest) = room.split_at(room.len().min(part.len().div_ceil(8)));
+            let (whole, tail) = part.as_chunks::<8>();
+            for (word, bytes) in now.iter().zip(whole) {
+                word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
+            }
+            if let Some(word) = now.get(whole.len()) {
+                let mut bytes = [0u8; 8];
+                bytes[..tail.len()].copy_from_slice(tail);
+                word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
+            }
+            *part = &part[part.len().min(8 * now.len())..];
+            room = rest;
+        }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    // A record is cut into blocks of any size at any place: inside its key, between key and value, inside the value,
+    // with and without bytes that fill no word.
+    #[test]
+    fn payload_is_the_same_however_it_is_cut() {
+        let bytes: Vec<u8> = (1..=100).collect();
+        for (key_len, value_len) in [(0, 0), (0, 5), (8, 0), (3, 61), (32, 64), (33, 67)] {
+            let (key, value) = (&bytes[..key_len], &bytes[key_len..key_len + value_len]);
+            let wanted: Vec<u64> = [key, value]
+                .iter()
+                .flat_map(|part| part.chunks(8))
+                .map(|chunk| chunk.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)))
+                .collect();
+            for block in 1..12 {
+                let words: Vec<AtomicU64> = (0..20).map(|_| AtomicU64::new(u64::MAX)).collect();
+                let mut payload = Payload { parts: [key, value] };
+                words.chunks(block).for_each(|block| payload.fill(block));
+                let stored: Vec<u64> = words.iter().map(|word| word.load(Ordering::Relaxed)).collect();
+                assert_eq!(stored[..wanted.len()], wanted, "{key_len} {value_len} {block}");
+                assert!(
+                    stored[wanted.len()..].iter().all(|word| *word == u64::MAX),
+                    "nothing more is written"
+                );
+            }
+        }
+    }
 }

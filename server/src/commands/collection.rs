@@ -63,7 +63,7 @@ pub(super) fn change<T>(
     with: impl FnOnce(&mut Ctx<'_>, &[u8], Option<Meta>) -> Result<T, Stop>,
 ) -> Result<T, Stop> {
     let node = ctx.node;
-    let _order = node.lock_key(&ctx.conn.scope, &node.id(ctx.conn.db, key));
+    let _order = node.lock_key(&ctx.conn.scope, &ctx.id(key));
     open(ctx, key, kind, with)
 }
 

@@ -20,7 +20,12 @@ pub fn find(args: Args<'_>) -> Result<&'static Command, Refusal> {
 
 /// Runs one command, or queues it. On [`Stop`] nothing was changed and nothing was written.
 pub fn execute(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let row = match find(args).and_then(|row| admit(ctx, row, args).map(|()| row)) {
+    execute_row(ctx, None, args)
+}
+
+/// As [`execute`], where the row was found before.
+pub fn execute_row(ctx: &mut Ctx<'_>, row: Option<&'static Command>, args: Args<'_>) -> Outcome {
+    let row = match row.map_or_else(|| find(args), Ok).and_then(|row| admit(ctx, row, args).map(|()| row)) {
         Ok(row) => {
             ctx.conn.row = 1 + table::index(row);
             ctx.conn.is_peer |= row.spec.flags.contains(Flags::PEER);

@@ -210,7 +210,7 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>, form: Form, command: &str) -> Outcome 
     let node = ctx.node;
     let when = When::lenient(node, args.at(2), form, command)?;
     let (key, db) = (args.at(1), ctx.conn.db);
-    let _order = node.lock_key(&ctx.conn.scope, &node.id(db, key));
+    let _order = node.lock_key(&ctx.conn.scope, &ctx.id(key));
     let Some(meta) = node.meta(&ctx.conn.scope, db, key)? else {
         return ctx.int(0);
     };
@@ -219,7 +219,7 @@ fn set(ctx: &mut Ctx<'_>, args: Args<'_>, form: Form, command: &str) -> Outcome 
         return ctx.int(0);
     }
     let done = match deadline_ms {
-        Some(deadline_ms) => node.set_deadline(&ctx.conn.scope, db, key, deadline_ms)?,
+        Some(deadline_ms) => node.set_deadline(&ctx.conn.scope, (db, key), &meta, deadline_ms)?,
         None => destroy(ctx, key, "expired")?,
     };
     ctx.int(i64::from(done))
@@ -243,9 +243,12 @@ fn pexpireat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 fn persist(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (node, key, db) = (ctx.node, args.at(1), ctx.conn.db);
-    let _order = node.lock_key(&ctx.conn.scope, &node.id(db, key));
-    let has = node.meta(&ctx.conn.scope, db, key)?.is_some_and(|meta| meta.deadline_ms != 0);
-    let done = has && node.set_deadline(&ctx.conn.scope, db, key, 0)?;
+    let _order = node.lock_key(&ctx.conn.scope, &ctx.id(key));
+    let found = node.meta(&ctx.conn.scope, db, key)?.filter(|meta| meta.deadline_ms != 0);
+    let done = match found {
+        Some(meta) => node.set_deadline(&ctx.conn.scope, (db, key), &meta, 0)?,
+        None => false,
+    };
     ctx.int(i64::from(done))
 }
 

@@ -213,8 +213,8 @@ pub(super) fn write_kind(
     deadline_ms: u64,
     event: KeyEvent,
 ) -> Result<(), Stop> {
-    let (db, by) = (ctx.conn.db, ctx.conn.info.id);
-    ctx.node.write(&Write { db, key, value, kind, deadline_ms, event, by, copies: None })?;
+    let (db, id, by) = (ctx.conn.db, ctx.id(key), ctx.conn.info.id);
+    ctx.node.write(&Write { db, key, id, value, kind, deadline_ms, event, by, copies: None })?;
     forget(ctx, db, key);
     Ok(())
 }
@@ -226,8 +226,8 @@ pub(super) fn destroy(ctx: &mut Ctx<'_>, key: &[u8], reason: &str) -> Result<boo
 
 /// As [`destroy`], where the event has another name than `del`.
 pub(super) fn destroy_as(ctx: &mut Ctx<'_>, key: &[u8], reason: &str, event: KeyEvent) -> Result<bool, Stop> {
-    let (db, by) = (ctx.conn.db, ctx.conn.info.id);
-    let destroyed = ctx.node.destroy(&Destroy { db, key, reason, sync: false, event, by })?;
+    let (db, id, by) = (ctx.conn.db, ctx.id(key), ctx.conn.info.id);
+    let destroyed = ctx.node.destroy(&Destroy { db, key, id, reason, sync: false, event, by })?;
     forget(ctx, db, key);
     if let Some(destroyed) = &destroyed {
         ctx.durable_after(destroyed.journaled);
@@ -247,7 +247,7 @@ fn del(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let node = ctx.node;
     let mut count = 0;
     for key in args.skip(1) {
-        let _order = node.lock_key(&ctx.conn.scope, &node.id(ctx.conn.db, key));
+        let _order = node.lock_key(&ctx.conn.scope, &ctx.id(key));
         count += i64::from(destroy(ctx, key, "deleted")?);
     }
     ctx.int(count)

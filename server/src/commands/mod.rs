@@ -37,6 +37,7 @@ pub use exec::execute;
 
 use crate::core::node::Node;
 use crate::roles::wire;
+use gs_client::cache::KeyId;
 use gs_client::link::Link;
 use gs_resp::{Args, Code, Refusal, Spec, Writer};
 use std::future::Future;
@@ -90,6 +91,12 @@ impl Ctx<'_> {
     /// Writes the answer in the connection's protocol.
     pub fn reply(&mut self) -> Writer<'_> {
         Writer { out: self.out, proto: self.conn.proto }
+    }
+
+    /// The identity of a key of the connection's database.
+    #[inline]
+    pub fn id(&self, key: &[u8]) -> KeyId {
+        self.node.id_of(&self.conn.scope, self.conn.db, key)
     }
 
     /// Remembers that the answer may only leave once the journal's record is on disk.

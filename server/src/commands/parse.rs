@@ -117,8 +117,9 @@ impl When {
         if form.is_absolute() {
             return Ok(When::At(ms));
         }
-        // Redis keeps points in time, so a distance must fit behind the present.
-        let fits = ms.checked_add_unsigned(node.clock.unix_ms()).is_some();
+        // Redis keeps points in time, so a distance must fit behind the present; one of less than a hundred million
+        // years does at any time.
+        let fits = ms < i64::MAX / 4 || ms.checked_add_unsigned(node.clock.unix_ms()).is_some();
         if fits { Ok(When::In(ms)) } else { Err(Refusal::invalid_expire(command)) }
     }
 

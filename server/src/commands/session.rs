@@ -232,10 +232,10 @@ fn del(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     let (mut count, mut last): (i64, Option<Destroyed>) = (0, None);
     for key in keys {
-        let id = ctx.node.id(ctx.conn.db, key);
+        let id = ctx.id(key);
         let _lock = ctx.node.lock_key(&ctx.conn.scope, &id);
         let (db, by) = (ctx.conn.db, ctx.conn.info.id);
-        let gone = Destroy { db, key, reason: "deleted", sync, event: KeyEvent::DEL, by };
+        let gone = Destroy { db, key, id, reason: "deleted", sync, event: KeyEvent::DEL, by };
         if let Some(gone) = ctx.node.destroy(&gone)? {
             count += 1;
             ctx.durable_after(gone.journaled);
@@ -297,7 +297,7 @@ fn touch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     let (db, key) = (ctx.conn.db, args.at(1));
     ctx.node.meta(&ctx.conn.scope, db, key)?;
-    let id = ctx.node.id(db, key);
+    let id = ctx.id(key);
     let lock = ctx.node.lock_key(&ctx.conn.scope, &id);
     let Some(meta) = ctx.node.meta(&ctx.conn.scope, db, key)? else {
         drop(lock);
@@ -306,7 +306,7 @@ fn touch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let deadline_ms = ctx.node.now_ms().saturating_add(ms);
     let there = meta.deadline_ms == 0
         || meta.deadline_ms >= deadline_ms
-        || ctx.node.set_deadline(&ctx.conn.scope, db, key, deadline_ms)?;
+        || ctx.node.set_deadline(&ctx.conn.scope, (db, key), &meta, deadline_ms)?;
     drop(lock);
     ctx.int(i64::from(there))
 }

@@ -198,7 +198,7 @@ fn strlen(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn getdel(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let key = args.at(1);
     let node = ctx.node;
-    let _order = node.lock_key(&ctx.conn.scope, &node.id(ctx.conn.db, key));
+    let _order = node.lock_key(&ctx.conn.scope, &ctx.id(key));
     if value(ctx, key)?.is_some() {
         destroy(ctx, key, "deleted")?;
     } else {
@@ -217,18 +217,20 @@ fn getex(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
         return Ok(Reply::Done);
     }
-    let _order = node.lock_key(&ctx.conn.scope, &node.id(ctx.conn.db, key));
+    let _order = node.lock_key(&ctx.conn.scope, &ctx.id(key));
     let Some(meta) = value(ctx, key)? else {
         node.happened(ctx.conn.db, key, KeyEvent::KEY_MISS);
         return Ok(Reply::Done);
     };
     if let Some((form, word)) = options.expire {
         match When::strict(node, word, form, "getex")?.deadline(node) {
-            Some(deadline_ms) => drop(node.set_deadline(&ctx.conn.scope, ctx.conn.db, key, deadline_ms)?),
+            Some(deadline_ms) => {
+                node.set_deadline(&ctx.conn.scope, (ctx.conn.db, key), &meta, deadline_ms)?;
+            }
             None => drop(destroy(ctx, key, "expired")?),
         }
     } else if meta.deadline_ms != 0 {
-        node.set_deadline(&ctx.conn.scope, ctx.conn.db, key, 0)?;
+        node.set_deadline(&ctx.conn.scope, (ctx.conn.db, key), &meta, 0)?;
     }
     Ok(Reply::Done)
 }

@@ -49,11 +49,49 @@ pub struct Fetched {
     pub value: Vec<u8>,
 }
 
+/// The identity of a key, computed before its command ran.
+///
+/// It is believed for the very bytes that it was computed from, told by their place: they lie in the input of the
+/// connection, which stays where it is while the command runs, so no other word can have that place.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// The identity.
+    pub id: KeyId,
+    db: u8,
+    at: usize,
+    len: usize,
+}
+
+impl Default for Known {
+    /// Of no key: no word begins at 0.
+    fn default() -> Known {
+        Known { id: KeyId { hi: 0, lo: 0 }, db: 0, at: 0, len: 0 }
+    }
+}
+
+impl Known {
+    /// The identity of this key in the node's section.
+    pub fn of(node: &Node, db: u8, key: &[u8]) -> Known {
+        Known { id: node.id(db, key), db, at: key.as_ptr().addr(), len: key.len() }
+    }
+
+    /// False where nothing is known.
+    pub fn is_some(&self) -> bool {
+        self.at != 0
+    }
+
+    fn is_of(&self, db: u8, key: &[u8]) -> bool {
+        self.at == key.as_ptr().addr() && self.len == key.len() && self.db == db
+    }
+}
+
 /// What one command knows beyond the section: keys proven absent, records fetched, where they were found.
 #[derive(Default)]
 pub struct Scope {
     /// The connection that the command came from, 0 for the node itself.
     pub client: ClientId,
+    /// The identity of its first key.
+    pub known: Known,
     /// True while the stripes of all keys of the command are held (EXEC).
     pub held: bool,
     /// True for a connection whose reads are no uses (CLIENT NO-TOUCH); outlives the command.
@@ -71,6 +109,7 @@ pub struct Scope {
 impl Scope {
     /// Forgets all; called between commands, usually with nothing to forget.
     pub fn clear(&mut self) {
+        self.known = Known::default();
         self.held = false;
         self.begun = false;
         if self.origin.is_some() || !self.absent.is_empty() || !self.fetched.is_empty() {
@@ -82,6 +121,9 @@ impl Scope {
 /// The coarse clock is behind the exact one by a tick of the kernel at most: 10 ms where it ticks slowest.
 const COARSE_MS_MAX: u64 = 11;
 
+/// Keys whose records are asked for together.
+pub const TOGETHER: usize = 16;
+
 /// How often a read looks again while writers are in its way.
 const READ_ATTEMPTS: usize = 64;
 
@@ -89,6 +131,20 @@ impl Node {
     /// The identity of a key in this node's section.
     pub fn id(&self, db: u8, key: &[u8]) -> KeyId {
         self.cache.section().key_id(db, key)
+    }
+
+    /// As [`Node::id`], computed anew only if the command does not know it already.
+    #[inline]
+    pub fn id_of(&self, scope: &Scope, db: u8, key: &[u8]) -> KeyId {
+        if scope.known.is_of(db, key) { scope.known.id } else { self.id(db, key) }
+    }
+
+    /// Asks for the memory of several keys, which then wait for it together instead of one after the other.
+    pub fn ask_ahead(&self, ids: &[KeyId]) {
+        if ids.len() > 1 {
+            ids.iter().for_each(|id| self.cache.section().prefetch(id));
+            ids.iter().for_each(|id| self.cache.section().prefetch_record(id));
+        }
     }
 
     /// Locks a key for a change, unless the command already holds its locks.
@@ -106,7 +162,7 @@ impl Node {
         out: &mut Vec<u8>,
         head: impl Fn(&mut Vec<u8>, &Meta),
     ) -> Result<Option<Meta>, Stop> {
-        let id = self.id(db, key);
+        let id = self.id_of(scope, db, key);
         let mark = out.len();
         let mut now_ms = self.clock.now_coarse_ms();
         let touch = touch && !scope.no_touch;
@@ -146,20 +202,24 @@ impl Node {
 
     /// What is known of a key, without its value and without counting as a use.
     pub fn meta(&self, scope: &Scope, db: u8, key: &[u8]) -> Result<Option<Meta>, Stop> {
-        let id = self.id(db, key);
+        self.meta_of(scope, db, key, &self.id_of(scope, db, key))
+    }
+
+    /// [`Node::meta`] of a key whose identity is known.
+    fn meta_of(&self, scope: &Scope, db: u8, key: &[u8], id: &KeyId) -> Result<Option<Meta>, Stop> {
         for _ in 0..READ_ATTEMPTS {
-            let fence = self.cache.section().fence(&id);
-            if let Some(meta) = self.cache.section().peek(&id, key, self.now_ms()) {
+            let fence = self.cache.section().fence(id);
+            if let Some(meta) = self.peek(id, key) {
                 return Ok(Some(meta));
             }
             if let Some(found) = scope.fetched.iter().find(|f| f.db == db && *f.key == *key) {
                 return Ok(Some(found.meta));
             }
-            if self.may_be_elsewhere(scope, db, &id, key) {
+            if self.may_be_elsewhere(scope, db, id, key) {
                 return Err(Stop::Below(vec![(db, key.into())]));
             }
-            if self.cache.section().fence(&id) == fence {
-                self.settle_expired(db, key, &id);
+            if self.cache.section().fence(id) == fence {
+                self.settle_expired(db, key, id);
                 return Ok(None);
             }
         }
@@ -172,6 +232,16 @@ impl Node {
         let found = self.meta(scope, db, key)?;
         self.metrics.sought(found.is_some());
         Ok(found)
+    }
+
+    /// What is resident of a key. The coarse clock finds it; near its deadline the exact one judges.
+    fn peek(&self, id: &KeyId, key: &[u8]) -> Option<Meta> {
+        let now_ms = self.clock.now_coarse_ms();
+        let meta = self.cache.section().peek(id, key, now_ms)?;
+        if meta.deadline_ms != 0 && meta.deadline_ms - now_ms < COARSE_MS_MAX {
+            return self.cache.section().peek(id, key, self.now_ms());
+        }
+        Some(meta)
     }
 
     /// True if someone else may know a key that is not here, and has not been asked by this command.
@@ -196,13 +266,21 @@ impl Node {
         &self,
         scope: &Scope,
         db: u8,
-        keys: impl Iterator<Item = &'k [u8]>,
+        mut keys: impl Iterator<Item = &'k [u8]>,
     ) -> Result<(), Stop> {
-        let mut below = Vec::new();
-        for key in keys {
-            match self.meta(scope, db, key) {
-                Err(Stop::Below(mut more)) => below.append(&mut more),
-                other => drop(other?),
+        let (mut below, mut ids, mut window) = (Vec::new(), Vec::new(), Vec::new());
+        loop {
+            window.extend(keys.by_ref().take(TOGETHER));
+            if window.is_empty() {
+                break;
+            }
+            ids.extend(window.iter().map(|key| self.id_of(scope, db, key)));
+            self.ask_ahead(&ids);
+            for (key, id) in window.drain(..).zip(ids.drain(..)) {
+                match self.meta_of(scope, db, key, &id) {
+                    Err(Stop::Below(mut more)) => below.append(&mut more),
+                    other => drop(other?),
+                }
             }
         }
         if below.is_empty() { Ok(()) } else { Err(Stop::Below(below)) }

@@ -17,7 +17,7 @@ use crate::core::clients::ClientInfo;
 use crate::core::node::Node;
 use crate::core::stream::Next;
 use crate::io::pipe::{Pipe, Stream, Turn};
-use gs_resp::{Limits, Parser, Protocol};
+use gs_resp::{Limits, Protocol};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -97,8 +97,7 @@ impl Drop for Session {
 struct Serving<S> {
     session: Session,
     pipe: Pipe<S>,
-    parser: Parser,
-    scout: ahead::Scout,
+    ahead: ahead::Ahead,
     bounds: Bounds,
     signal: watch::Receiver<Signal>,
     /// True once the node stops.
@@ -125,8 +124,7 @@ pub async fn serve<S: Stream>(
     let mut serving = Serving {
         session: Session { node, conn },
         pipe: Pipe::new(stream),
-        parser: Parser::new(),
-        scout: ahead::Scout::default(),
+        ahead: ahead::Ahead::default(),
         bounds,
         signal,
         stopping: false,
@@ -184,7 +182,7 @@ impl<S: Stream> Serving<S> {
             if full && self.full_since_ms == 0 {
                 self.full_since_ms = node.now_ms();
             }
-            let wanted = self.parser.needed().saturating_sub(self.pipe.input.len());
+            let wanted = self.ahead.needed().saturating_sub(self.pipe.input.len());
             // Invalidations may be sent here from another connection before this one ever listened.
             let waits_for_mail =
                 self.session.conn.inbox.is_none() && self.session.conn.proto == Protocol::Resp3;
@@ -197,6 +195,7 @@ impl<S: Stream> Serving<S> {
                         self.active = true;
                         node.metrics.bytes_in.add(n as u64);
                         node.metrics.socket_reads.add(1);
+                        self.ask_with_others().await;
                     }
                     Turn::Wrote => self.progressed(),
                 },
@@ -261,6 +260,7 @@ impl<S: Stream> Serving<S> {
         }
         if !std::mem::take(&mut self.active) {
             self.pipe.shrink();
+            self.ahead.shrink();
             let conn = &mut self.session.conn;
             if conn.scratch.capacity() > CHUNK_BYTES {
                 conn.scratch = Vec::new();

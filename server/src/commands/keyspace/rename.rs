@@ -164,7 +164,17 @@ fn bring(
     let (kind, deadline_ms) = (found.kind, found.deadline_ms);
     let (event, by) = (KeyEvent::SILENT, ctx.conn.info.id);
     let replaces = target == Target::Any && meta(ctx, to)?.is_some();
-    node.write(&Write { db: to.db, key: to.key, value: &value, kind, deadline_ms, event, by, copies: None })?;
+    node.write(&Write {
+        db: to.db,
+        key: to.key,
+        id: ids[1],
+        value: &value,
+        kind,
+        deadline_ms,
+        event,
+        by,
+        copies: None,
+    })?;
     forget(ctx, to.db, to.key);
     if replaces {
         // For Redis the old one ends without a word, and another key comes to be.

@@ -46,7 +46,7 @@ pub(super) fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if options.ifv.is_some() {
         ctx.node.meta(&ctx.conn.scope, db, key)?;
     }
-    let id = ctx.node.id(db, key);
+    let id = ctx.id(key);
     let lock = ctx.node.lock_key(&ctx.conn.scope, &id);
     if let Some(wanted) = options.ifv {
         let found = ctx.node.meta(&ctx.conn.scope, db, key)?.map_or(0, |meta| meta.version);
@@ -61,6 +61,7 @@ pub(super) fn set(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let write = Write {
         db,
         key,
+        id,
         value: args.at(2),
         kind: KIND_STRING,
         deadline_ms,
@@ -80,11 +81,12 @@ pub(super) fn hashset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let options = options(args, 3, "gs.hashset")?;
     let (db, key) = (ctx.conn.db, args.at(1));
     let sealed = seal(args.at(2));
-    let id = ctx.node.id(db, key);
+    let id = ctx.id(key);
     let lock = ctx.node.lock_key(&ctx.conn.scope, &id);
     let deadline_ms = options.px.map_or(0, |ms| ctx.node.now_ms().saturating_add(ms));
     let (event, by) = (KeyEvent::SET, ctx.conn.info.id);
-    let write = Write { db, key, value: &sealed, kind: KIND_HASHED, deadline_ms, event, by, copies: None };
+    let write =
+        Write { db, key, id, value: &sealed, kind: KIND_HASHED, deadline_ms, event, by, copies: None };
     let version = ctx.node.write(&write)?;
     if deadline_ms != 0 {
         ctx.node.happened(db, key, KeyEvent::EXPIRE);

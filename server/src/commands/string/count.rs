@@ -124,7 +124,7 @@ fn decrby(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 /// Adds to the number that a string holds, 0 where there is none; the deadline stays.
 fn add(ctx: &mut Ctx<'_>, key: &[u8], by: i64) -> Outcome {
     let node = ctx.node;
-    let _order = node.lock_key(&ctx.conn.scope, &node.id(ctx.conn.db, key));
+    let _order = node.lock_key(&ctx.conn.scope, &ctx.id(key));
     let (mut text, found) = scratch_value(ctx, key)?;
     let sum = match found {
         None => Ok(by),

@@ -5,6 +5,7 @@ use crate::commands::parse::{Form, Options, OptionsOf, When};
 use crate::commands::string::{scratch_value, string_meta, value};
 use crate::commands::{Command, Ctx, Outcome, Reply, Stop};
 use crate::core::change::{Change, KeyEvent};
+use crate::core::keyspace::TOGETHER;
 use gs_resp::{AclCategories as Acl, Arg, Args, Arity, Flags, Group, Keys, Refusal, Roles, Spec};
 
 /// The rows of this file.
@@ -188,7 +189,7 @@ fn store(
     when: Option<When>,
 ) -> Result<Stored, Stop> {
     let node = ctx.node;
-    let _order = node.lock_key(&ctx.conn.scope, &node.id(ctx.conn.db, key));
+    let _order = node.lock_key(&ctx.conn.scope, &ctx.id(key));
     // Nothing is read for a plain SET: what lives downstream is superseded without being brought up.
     let found = if options.get {
         let found = value(ctx, key)?;
@@ -213,7 +214,7 @@ fn store(
             None => {
                 destroy_as(ctx, key, "expired", KeyEvent::SILENT)?;
                 let (db, by) = (ctx.conn.db, ctx.conn.info.id);
-                node.changed(&Change { db, key, id: &node.id(db, key), event: KeyEvent::SET, by });
+                node.changed(&Change { db, key, id: &ctx.id(key), event: KeyEvent::SET, by });
                 node.happened(db, key, KeyEvent::EXPIRE);
                 node.happened(db, key, KeyEvent::EXPIRED);
                 return Ok(Stored { done: true });
@@ -269,11 +270,15 @@ fn mset(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Err(Refusal::wrong_arity("mset").into());
     }
     let (node, db) = (ctx.node, ctx.conn.db);
-    let keys: Vec<_> = args.iter().skip(1).step_by(2).map(|key| node.id(db, key)).collect();
+    let ids: Vec<_> = args.iter().skip(1).step_by(2).map(|key| node.id(db, key)).collect();
     // All stripes at once: nobody sees half of it through a transaction. Should room run out in the middle,
     // the command runs again from its start, which writes the same.
-    let _order = (!ctx.conn.scope.held).then(|| node.stripes.lock_many(&keys));
+    let _order = (!ctx.conn.scope.held).then(|| node.stripes.lock_many(&ids));
     for place in (1..args.len()).step_by(2) {
+        if place % (2 * TOGETHER) == 1 {
+            let at = place / 2;
+            node.ask_ahead(&ids[at..ids.len().min(at + TOGETHER)]);
+        }
         write(ctx, args.at(place), args.at(place + 1), 0, KeyEvent::SET)?;
     }
     ctx.ok()
@@ -316,12 +321,12 @@ fn msetnx(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 fn append(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let key = args.at(1);
     let node = ctx.node;
-    let _order = node.lock_key(&ctx.conn.scope, &node.id(ctx.conn.db, key));
+    let _order = node.lock_key(&ctx.conn.scope, &ctx.id(key));
     if args.at(2).is_empty() && string_meta(ctx, key)?.is_some() {
         let len = string_meta(ctx, key)?.map_or(0, |meta| meta.value_len);
         // Nothing new is stored, but Redis counts it as a change.
         let (db, by) = (ctx.conn.db, ctx.conn.info.id);
-        node.changed(&Change { db, key, id: &node.id(db, key), event: KeyEvent::string("append"), by });
+        node.changed(&Change { db, key, id: &ctx.id(key), event: KeyEvent::string("append"), by });
         return ctx.int(i64::from(len));
     }
     let (mut text, found) = scratch_value(ctx, key)?;

@@ -12,7 +12,7 @@ use crate::core::seconds;
 use crate::core::stream::Event;
 use crate::core::tombs::{Kind, Tomb};
 use crate::core::topics::{self, Notice};
-use gs_client::cache::{KeyId, NewRecord, PutError, RecordState};
+use gs_client::cache::{KeyId, Meta, NewRecord, PutError, RecordState};
 use gs_client::kinds::is_whole_value;
 use gs_resp::{Code, Refusal};
 use std::sync::atomic::Ordering;
@@ -25,6 +25,8 @@ pub struct Write<'a> {
     pub db: u8,
     /// The key.
     pub key: &'a [u8],
+    /// Its identity.
+    pub id: KeyId,
     /// The value.
     pub value: &'a [u8],
     /// The record's kind.
@@ -46,6 +48,8 @@ pub struct Destroy<'a> {
     pub db: u8,
     /// The key.
     pub key: &'a [u8],
+    /// Its identity.
+    pub id: KeyId,
     /// Why, for the topic.
     pub reason: &'a str,
     /// True where somebody waits until every front end has applied it.
@@ -60,7 +64,7 @@ impl Node {
     /// Stores a value under a new version, which it returns. The caller holds the key's stripe.
     pub fn write(&self, write: &Write<'_>) -> Result<u64, Stop> {
         let relay = self.owner()?;
-        let id = self.id(write.db, write.key);
+        let id = write.id;
         let path = self.paths.of(write.key);
         if path.gone_for.is_some() {
             let unix_ms = self.clock.unix_ms();
@@ -152,7 +156,7 @@ impl Node {
             PutError::Full { .. } => Stop::Full,
             PutError::BucketFull => {
                 if self.drops_when_full() {
-                    crate::roles::relay::drop_from_buckets(self, &self.id(write.db, write.key));
+                    crate::roles::relay::drop_from_buckets(self, &write.id);
                 } else if let Some(link) = relay.downstream() {
                     let mut out = Vec::new();
                     let db = write.db.to_string();
@@ -170,9 +174,8 @@ impl Node {
     /// Destroys a key. True if it existed anywhere in the family; the number of the journal's record to wait
     /// for, and the version of the delete. The caller holds the key's stripe.
     pub fn destroy(&self, gone: &Destroy<'_>) -> Result<Option<Destroyed>, Stop> {
-        let Destroy { db, key, reason, sync, .. } = *gone;
+        let Destroy { db, key, id, reason, sync, .. } = *gone;
         let relay = self.owner()?;
-        let id = self.id(db, key);
         self.settle_expired(db, key, &id);
         let found = self.cache.section().delete(&id, key).found;
         let now_ms = self.now_ms();
@@ -241,13 +244,16 @@ impl Node {
         number
     }
 
-    /// Changes the deadline of a key that is resident. Later: in place. Sooner or never: a new version, which
-    /// travels. False if the key is not there. The caller holds the key's stripe.
-    pub fn set_deadline(&self, scope: &Scope, db: u8, key: &[u8], deadline_ms: u64) -> Result<bool, Stop> {
-        let Some(meta) = self.meta(scope, db, key)? else {
-            return Ok(false);
-        };
-        let id = self.id(db, key);
+    /// Changes the deadline of a key that was found. Later: in place. Sooner or never: a new version, which travels.
+    /// False if the key is not there any more. The caller holds the key's stripe, and held it when it found it.
+    pub fn set_deadline(
+        &self,
+        scope: &Scope,
+        (db, key): (u8, &[u8]),
+        meta: &Meta,
+        deadline_ms: u64,
+    ) -> Result<bool, Stop> {
+        let id = self.id_of(scope, db, key);
         let event = if deadline_ms == 0 { KeyEvent::PERSIST } else { KeyEvent::EXPIRE };
         let later = deadline_ms != 0 && meta.deadline_ms != 0 && deadline_ms >= meta.deadline_ms;
         // A second copy has, or will have, the old deadline: then even an extension is a new version, which supersedes
@@ -264,7 +270,17 @@ impl Node {
             return Ok(false);
         };
         let by = scope.client;
-        self.write(&Write { db, key, value: &value, kind: meta.kind, deadline_ms, event, by, copies: None })?;
+        self.write(&Write {
+            db,
+            key,
+            id,
+            value: &value,
+            kind: meta.kind,
+            deadline_ms,
+            event,
+            by,
+            copies: None,
+        })?;
         Ok(true)
     }
 

@@ -35,8 +35,17 @@ pub(super) async fn ask_outside(node: &Arc<Node>, db: u8, key: &[u8]) -> Found {
     let id = node.id(db, key);
     let _lock = node.stripes.lock(&id);
     if node.cache.section().peek(&id, key, node.now_ms()).is_none() {
-        let write =
-            Write { db, key, value: &value, kind: 0, deadline_ms, event: KeyEvent::SET, by: 0, copies: None };
+        let write = Write {
+            db,
+            key,
+            id,
+            value: &value,
+            kind: 0,
+            deadline_ms,
+            event: KeyEvent::SET,
+            by: 0,
+            copies: None,
+        };
         if node.write(&write).is_err() {
             return Found::Absent;
         }

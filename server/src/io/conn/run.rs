@@ -1,12 +1,15 @@
 //! Running what a connection has read, and writing what it has to say.
 
+use super::ahead::Ahead;
 use super::{CHUNK_BYTES, Flow, Serving, Session};
-use crate::commands::{Answer, Ctx, Reply, Stop, Waiting, exec, execute};
+use crate::commands::exec::{self, execute_row};
+use crate::commands::{Answer, Command, Ctx, Outcome, Reply, Stop, Waiting};
 use crate::core::pause;
 use crate::core::resolve::{Waited, clear_the_way};
 use crate::core::seconds;
 use crate::io::pipe::{Stream, Turn};
-use gs_resp::{Args, Code, Flags, Limits, Parsed, Refusal, Writer, is_cross_protocol};
+use crate::roles::wire::Parcel;
+use gs_resp::{Args, Code, Flags, Limits, Refusal, Writer, is_cross_protocol};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering;
@@ -23,6 +26,23 @@ const STALL: Duration = Duration::from_millis(100);
 const LINGER_BYTES: usize = 1024 * 1024;
 const LINGER: Duration = Duration::from_millis(500);
 
+/// What came of running a command without waiting.
+enum Tried {
+    /// It is done.
+    Done(Flow),
+    /// It has to wait, or to be looked at more closely; what came of it, if it was run.
+    Not(Option<Ran>),
+}
+
+/// What came of running a command once.
+struct Ran {
+    outcome: Outcome,
+    /// Where its reply begins in the output.
+    mark: usize,
+    /// Second copies that it owes before it is answered.
+    owed: Vec<Parcel>,
+}
+
 /// What ended a wait for the socket to take bytes.
 enum Told {
     Turned(std::io::Result<Turn>),
@@ -33,57 +53,22 @@ enum Told {
 impl<S: Stream> Serving<S> {
     /// Runs the complete commands of the input, until the output is worth a write.
     pub(super) async fn commands(&mut self) -> std::io::Result<Flow> {
-        let mut at = 0;
-        let mut flow = Flow::On;
+        self.unfinished = false;
+        if self.pipe.input.is_empty() {
+            return Ok(Flow::On);
+        }
         self.begin_metering();
         self.session.conn.info.input.store(self.pipe.input.len(), Ordering::Relaxed);
-        self.unfinished = false;
-        while at < self.pipe.input.len() {
-            let limits =
-                if self.session.conn.authenticated { &self.bounds.requests } else { &Limits::BEFORE_AUTH };
-            match self.parser.advance(&self.pipe.input[at..], limits) {
-                Ok(Parsed::Incomplete) => break,
-                Ok(Parsed::Empty { consumed }) => at += consumed,
-                Ok(Parsed::Command { consumed }) => {
-                    let Session { node, conn } = &self.session;
-                    self.scout.step(node, conn.db, &self.pipe.input[at..], limits);
-                    // The command's words lie in the input, which must not move while it waits.
-                    let input = std::mem::take(&mut self.pipe.input);
-                    let parser = std::mem::take(&mut self.parser);
-                    self.session.conn.meter.more = at + consumed < input.len();
-                    flow = self.command(parser.args(&input[at..])).await?;
-                    (self.pipe.input, self.parser) = (input, parser);
-                    at += consumed;
-                    if matches!(flow, Flow::On) && self.session.conn.hears_at_once() {
-                        flow = self.messages(None);
-                    }
-                    if !matches!(flow, Flow::On) {
-                        break;
-                    }
-                    if self.is_full() {
-                        self.unfinished = true;
-                        break;
-                    }
-                    if self.pipe.pending() >= CHUNK_BYTES {
-                        self.settle_meter();
-                        if !self.flush(false).await? {
-                            flow = Flow::Drop;
-                            break;
-                        }
-                        self.begin_metering();
-                    }
-                }
-                Err(error) => {
-                    self.session.node.metrics.protocol_errors.add(1);
-                    self.writer().error(&error.refusal());
-                    flow = Flow::Linger;
-                    break;
-                }
-            }
-        }
+        // The words of the commands lie in the input, which must not move while one of them waits.
+        let (input, mut ahead) = (std::mem::take(&mut self.pipe.input), std::mem::take(&mut self.ahead));
+        let flow = self.batch(&input, &mut ahead).await;
+        let done = ahead.done();
+        ahead.begin();
+        (self.pipe.input, self.ahead) = (input, ahead);
+        let flow = flow?;
         self.settle_meter();
-        if at > 0 {
-            self.pipe.consume(at);
+        if done > 0 {
+            self.pipe.consume(done);
             let (node, conn) = (&self.session.node, &self.session.conn);
             conn.info.active_ms.store(node.clock.now_coarse_ms(), Ordering::Relaxed);
             conn.publish((self.pipe.pending(), self.pipe.out.capacity()));
@@ -91,6 +76,62 @@ impl<S: Stream> Serving<S> {
             conn.info.input_room.store(self.pipe.input.capacity() - self.pipe.input.len(), Ordering::Relaxed);
         }
         Ok(flow)
+    }
+
+    /// Asks for the memory that the first commands of the input will touch, and lets the other connections that have
+    /// something to do ask for theirs: so their misses overlap, also where nobody pipelines.
+    pub(super) async fn ask_with_others(&mut self) {
+        let Session { node, conn } = &self.session;
+        let limits = if conn.authenticated { &self.bounds.requests } else { &Limits::BEFORE_AUTH };
+        if self.ahead.prepare(node, conn.db, &self.pipe.input, limits) {
+            others_first().await;
+            self.ahead.ask_for_records(&self.session.node);
+        }
+    }
+
+    async fn batch(&mut self, input: &[u8], ahead: &mut Ahead) -> std::io::Result<Flow> {
+        loop {
+            let Session { node, conn } = &mut self.session;
+            let authenticated = conn.authenticated;
+            let limits = if authenticated { &self.bounds.requests } else { &Limits::BEFORE_AUTH };
+            let (place, seen) = match ahead.next(node, conn.db, input, limits) {
+                Ok(Some(found)) => found,
+                Ok(None) => return Ok(Flow::On),
+                Err(error) => {
+                    node.metrics.protocol_errors.add(1);
+                    self.writer().error(&error.refusal());
+                    return Ok(Flow::Linger);
+                }
+            };
+            conn.meter.more = seen.end < input.len();
+            conn.scope.known = seen.known;
+            let args = ahead.args(place, &seen, input);
+            let mut flow = match self.at_once(seen.row, args) {
+                Tried::Done(flow) => flow,
+                Tried::Not(ran) => self.command(args, ran).await?,
+            };
+            if self.session.conn.authenticated != authenticated {
+                ahead.forget_rest();
+            }
+            if matches!(flow, Flow::On) && self.session.conn.hears_at_once() {
+                flow = self.messages(None);
+            }
+            if !matches!(flow, Flow::On) {
+                return Ok(flow);
+            }
+            if self.pipe.pending() < CHUNK_BYTES {
+                continue;
+            }
+            if self.is_full() {
+                self.unfinished = true;
+                return Ok(Flow::On);
+            }
+            self.settle_meter();
+            if !self.flush(false).await? {
+                return Ok(Flow::Drop);
+            }
+            self.begin_metering();
+        }
     }
 
     fn begin_metering(&mut self) {
@@ -107,24 +148,47 @@ impl<S: Stream> Serving<S> {
         Writer { out: &mut self.pipe.out, proto: self.session.conn.proto }
     }
 
-    /// Runs one command to its reply.
-    async fn command(&mut self, args: Args<'_>) -> std::io::Result<Flow> {
-        if is_cross_protocol(args.name()) {
-            self.session.node.metrics.protocol_errors.add(1);
-            let addr = self.session.conn.info.addr;
-            tracing::warn!(%addr, "closed: this is HTTP, a page may be trying to reach the cache");
-            return Ok(Flow::Drop);
+    /// Runs a command that has nothing to wait for, as nearly all: without a future of its own.
+    #[inline]
+    fn at_once(&mut self, row: Option<&'static Command>, args: Args<'_>) -> Tried {
+        if row.is_none() || self.session.node.pause.is_on() {
+            return Tried::Not(None);
         }
-        if self.session.node.pause.is_on() && !self.pass(args).await? {
-            return Ok(Flow::Drop);
+        let ran = self.attempt(row, args);
+        let flow = match &ran.outcome {
+            Ok(Reply::Done) if ran.owed.is_empty() => Flow::On,
+            Ok(Reply::Close) if ran.owed.is_empty() => Flow::Close,
+            _ => return Tried::Not(Some(ran)),
+        };
+        self.ended(args);
+        Tried::Done(flow)
+    }
+
+    /// Runs one command to its reply. `ran` is what came of it where it was tried already.
+    async fn command(&mut self, args: Args<'_>, ran: Option<Ran>) -> std::io::Result<Flow> {
+        if ran.is_none() {
+            if is_cross_protocol(args.name()) {
+                self.session.node.metrics.protocol_errors.add(1);
+                let addr = self.session.conn.info.addr;
+                tracing::warn!(%addr, "closed: this is HTTP, a page may be trying to reach the cache");
+                return Ok(Flow::Drop);
+            }
+            if self.session.node.pause.is_on() && !self.pass(args).await? {
+                return Ok(Flow::Drop);
+            }
         }
-        let flow = self.attempts(args).await;
+        let flow = self.attempts(args, ran).await;
+        self.ended(args);
+        flow
+    }
+
+    /// A command has come to its end.
+    fn ended(&mut self, args: Args<'_>) {
         let conn = &mut self.session.conn;
         conn.scope.clear();
         // It is good for one command, or for one transaction.
-        conn.caching &= conn.multi.is_some() || args.is(0, "client");
+        conn.caching = conn.caching && (conn.multi.is_some() || args.is(0, "client"));
         conn.mute = conn.mute.next();
-        flow
     }
 
     /// Waits while CLIENT PAUSE holds the command. False when the connection has to end.
@@ -160,19 +224,24 @@ impl<S: Stream> Serving<S> {
         }
     }
 
-    async fn attempts(&mut self, args: Args<'_>) -> std::io::Result<Flow> {
+    fn attempt(&mut self, row: Option<&'static Command>, args: Args<'_>) -> Ran {
+        let Session { node, conn } = &mut self.session;
+        let mark = self.pipe.out.len();
+        let outcome = execute_row(&mut Ctx { node, conn, out: &mut self.pipe.out }, row, args);
+        let owed = node.relay().map(|relay| relay.seconds.take(conn.info.id)).unwrap_or_default();
+        if conn.mute.holds_back() {
+            self.pipe.out.truncate(mark);
+        }
+        Ran { outcome, mark, owed }
+    }
+
+    async fn attempts(&mut self, args: Args<'_>, mut ran: Option<Ran>) -> std::io::Result<Flow> {
         let mut waited = Waited::default();
         let mut fetches = 0;
         while fetches < ATTEMPTS_MAX {
-            let Session { node, conn } = &mut self.session;
-            let mark = self.pipe.out.len();
-            let outcome = execute(&mut Ctx { node, conn, out: &mut self.pipe.out }, args);
-            let owed = node.relay().map(|relay| relay.seconds.take(conn.info.id)).unwrap_or_default();
-            if conn.mute.holds_back() {
-                self.pipe.out.truncate(mark);
-            }
+            let Ran { outcome, mark, owed } = ran.take().unwrap_or_else(|| self.attempt(None, args));
             if !owed.is_empty() {
-                let placed = tokio::spawn(seconds::place(node.clone(), owed));
+                let placed = tokio::spawn(seconds::place(self.session.node.clone(), owed));
                 if matches!(outcome, Ok(Reply::Done)) {
                     // Boxed, because this is rare.
                     return Box::pin(self.second_copies(mark, placed)).await;
@@ -369,6 +438,19 @@ impl<S: Stream> Serving<S> {
         }
         Ok(())
     }
+}
+
+/// Lets every task that is ready run first.
+async fn others_first() {
+    let mut let_by = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut let_by, true) {
+            return std::task::Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await
 }
 
 /// Polls once.

@@ -76,6 +76,37 @@ async fn a_pipeline_is_answered_in_order_however_it_is_cut() {
     assert_eq!(world.node.clients.count(), 0);
 }
 
+/// Commands are taken apart before those in front of them ran: what was seen then must not be believed of another
+/// database, nor of more commands than a window holds.
+#[tokio::test]
+async fn what_was_seen_ahead_is_not_believed_of_another_database() {
+    let world = world(&[]);
+    let mut client = world.connect(1 << 16);
+    client
+        .send("SET k zero\r\nSELECT 1\r\nSET k one\r\nGET k\r\nSELECT 0\r\nGET k\r\nDEL k\r\nGET k\r\n")
+        .await;
+    client.expect("+OK\r\n+OK\r\n+OK\r\n$3\r\none\r\n+OK\r\n$4\r\nzero\r\n:1\r\n$-1\r\n").await;
+    let (mut script, mut replies) = (String::new(), String::new());
+    for n in 0..100 {
+        script += &format!("INCR n\r\n\r\nSELECT {}\r\n", n % 2);
+        replies += &format!(":{}\r\n+OK\r\n", n / 2 + 1);
+    }
+    client.send(format!("SELECT 1\r\nSELECT 1\r\n{script}")).await;
+    client.expect(&format!("+OK\r\n+OK\r\n{replies}")).await;
+}
+
+/// A connection that logged itself out is a stranger from the next command on, whatever it sent behind it.
+#[tokio::test]
+async fn whoever_logs_out_is_kept_short_at_once() {
+    let world = world(&[("requirepass", "secret")]);
+    let mut client = world.connect(1 << 16);
+    let long = "x".repeat(20_000);
+    let echo = format!("*2\r\n$4\r\nECHO\r\n$20000\r\n{long}\r\n");
+    client.send(format!("AUTH secret\r\n{echo}RESET\r\n{echo}")).await;
+    client.expect(&format!("+OK\r\n$20000\r\n{long}\r\n+RESET\r\n")).await;
+    client.expect("-ERR Protocol error: unauthenticated bulk length\r\n").await;
+}
+
 /// What is no request gets one clear error and the end; a browser gets nothing at all.
 #[tokio::test]
 async fn what_is_no_request_is_told_once_and_closed() {
