@@ -2,7 +2,9 @@
 
 pub mod compare;
 pub mod overhead;
+pub mod plot;
 pub mod procs;
 pub mod room;
+pub mod scale;
 pub mod section;
 pub mod sim;
