@@ -303,6 +303,8 @@ pub struct Outcome {
     pub cpu_s: f64,
     /// Counts and latencies.
     pub tally: Tally,
+    /// Share of the cores that neither the server nor the load used, in per cent, where it was looked at.
+    pub others_pct: Option<f64>,
 }
 
 impl Outcome {
@@ -358,7 +360,7 @@ pub fn closed(server: &Server, plan: &Plan) -> anyhow::Result<Outcome> {
         waiting = tally.right + tally.wrong < made;
     }
     let (seconds, cpu_s) = (began.elapsed().as_secs_f64(), server.cpu_seconds() - cpu_before);
-    Ok(Outcome { ops: tally.right + tally.wrong, seconds, cpu_s, tally })
+    Ok(Outcome { ops: tally.right + tally.wrong, seconds, cpu_s, tally, others_pct: None })
 }
 
 fn batch(conn: &mut Conn, plan: &Plan, unsent: &mut Vec<usize>, nth: usize) -> anyhow::Result<u64> {

@@ -93,6 +93,22 @@ fn ticked_seconds(pid: u32) -> Option<f64> {
     Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
+/// Seconds that these cores have been busy with anything, the machine below included.
+pub fn busy_seconds(cores: &Cores) -> f64 {
+    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let busy = |core: usize| {
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("cpu{core} ")))?;
+        let ticks: Vec<u64> = line.split_whitespace().filter_map(|field| field.parse().ok()).collect();
+        // user, nice, system, idle, iowait, irq, softirq, steal
+        Some([0, 1, 2, 5, 6, 7].iter().filter_map(|at| ticks.get(*at)).sum::<u64>())
+    };
+    let mut ticks = busy(cores.server).unwrap_or(0);
+    if cores.separate() {
+        ticks += busy(cores.load).unwrap_or(0);
+    }
+    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+}
+
 /// The processes that this one started, and theirs.
 pub fn family_of(pid: u32) -> Vec<u32> {
     let mut all = vec![pid];
@@ -148,6 +164,16 @@ pub fn sections_of(dir: &Path) -> Vec<std::path::PathBuf> {
 pub fn allocated_bytes(file: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt as _;
     std::fs::metadata(file).map_or(0, |meta| meta.blocks() * 512)
+}
+
+/// The commit of this source, if git knows it.
+pub fn revision() -> String {
+    let output = std::process::Command::new("git")
+        .args(["describe", "--always", "--dirty"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output();
+    let known = output.ok().filter(|output| output.status.success());
+    known.map_or_else(|| "unknown".into(), |output| String::from_utf8_lossy(&output.stdout).trim().into())
 }
 
 /// What is worth knowing of the machine beside the figures.

@@ -43,5 +43,5 @@ pub fn open(server: &Server, plan: &Plan, rate: f64) -> anyhow::Result<Outcome> 
         unsent = still;
     }
     let (seconds, cpu_s) = (began.elapsed().as_secs_f64(), server.cpu_seconds() - cpu_before);
-    Ok(Outcome { ops: wanted, seconds, cpu_s, tally })
+    Ok(Outcome { ops: wanted, seconds, cpu_s, tally, others_pct: None })
 }

@@ -9,7 +9,7 @@ use super::groups::ALL;
 use super::results::{Group, Results, Row};
 
 /// Figures that have a column of their own, and how it is headed.
-const COLUMNS: [(&str, &str); 12] = [
+const COLUMNS: [(&str, &str); 13] = [
     ("ops_s", "ops/s"),
     ("p50_us", "p50 us"),
     ("p99_us", "p99 us"),
@@ -21,6 +21,7 @@ const COLUMNS: [(&str, &str); 12] = [
     ("answer_ms", "first answer ms"),
     ("ready_ms", "ready ms"),
     ("miss_share", "asked below"),
+    ("others_pct", "others %"),
     ("ns", "ns"),
 ];
 
@@ -41,7 +42,8 @@ pub fn markdown(results: &Results, plots: &[String]) -> String {
     out.push_str(
         "Each figure is the median of interleaved repetitions with fresh servers (least-greatest). `x NAME` is gs's \
          CPU per operation by that server's of the same repetition. Latencies of the closed loop count from the sending of \
-         a whole pipeline; those of the open loop (group latency) from when a request was due.\n\n",
+         a whole pipeline; those of the open loop (group latency) from when a request was due. `others %` is what neither \
+         server nor load used of the two cores: a run is made up to three times until it is below 3.\n\n",
     );
     out.push_str("## Bars\n\n```\n");
     for bar in bars::judge(results) {
@@ -65,8 +67,9 @@ fn table(out: &mut String, name: &str, what: &str, group: &Group) {
     let reps = group.samples.iter().map(|sample| sample.rep + 1).max().unwrap_or(0);
     let _ = writeln!(
         out,
-        "{}; {} sessions; {reps} repetitions; {:.0} s. {}\n",
+        "{}; commit {}; {} sessions; {reps} repetitions; {:.0} s. {}\n",
         servers.join(", "),
+        group.revision,
         group.keys,
         group.took_s,
         group.notes.join(". ")

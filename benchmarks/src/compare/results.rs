@@ -34,6 +34,9 @@ pub struct Sample {
 pub struct Group {
     /// Versions of the servers, by name.
     pub servers: BTreeMap<String, String>,
+    /// The commit that was measured.
+    #[serde(default)]
+    pub revision: String,
     /// Sessions that were preloaded.
     pub keys: u64,
     /// How long it took, in seconds.

@@ -101,5 +101,5 @@ fn come_and_go(server: &Server, times: u64, keys: &Keys) -> anyhow::Result<Outco
         tally.latency.saturating_record(start.elapsed().as_nanos() as u64);
     }
     let (seconds, cpu_s) = (began.elapsed().as_secs_f64(), server.cpu_seconds() - cpu_before);
-    Ok(Outcome { ops: times, seconds, cpu_s, tally })
+    Ok(Outcome { ops: times, seconds, cpu_s, tally, others_pct: None })
 }

@@ -131,5 +131,5 @@ fn deliver(
     let (seconds, cpu_s) = (began.elapsed().as_secs_f64(), server.cpu_seconds() - cpu_before);
     let ops = (sent - warm) as u64 * listeners.count() as u64;
     tally.right = ops;
-    Ok(Outcome { ops, seconds, cpu_s, tally })
+    Ok(Outcome { ops, seconds, cpu_s, tally, others_pct: None })
 }

@@ -24,7 +24,8 @@ pub fn run(bench: &mut Bench) -> anyhow::Result<()> {
         let is_redis = |server: &str| bench.group.servers.get(server).is_some_and(|v| v.starts_with("Redis"));
         let reference = servers.iter().find(|server| is_redis(&server.name)).unwrap_or(&servers[0]);
         let name = reference.name.clone();
-        let saturated = load::closed(reference, &plan)?.must_be_right("saturation")?;
+        let saturated =
+            bench.calmly(reference, || load::closed(reference, &plan)?.must_be_right("saturation"))?;
         most.push(saturated.ops_s());
         // One rate for all repetitions: the first one's.
         let full = most[0];
@@ -33,7 +34,8 @@ pub fn run(bench: &mut Bench) -> anyhow::Result<()> {
             for server in &servers {
                 let case = format!("GET at {:.0} %", share * 100.0);
                 bench.step(&format!("{case} {}", server.name));
-                let outcome = open(server, &plan, full * share)?.must_be_right(&case)?;
+                let outcome =
+                    bench.calmly(server, || open(server, &plan, full * share)?.must_be_right(&case))?;
                 bench.keep(&server.name, &case, &plan, rep, &outcome);
             }
         }

@@ -62,5 +62,5 @@ fn handshakes(server: &Server, certs: &Certs, count: u64) -> anyhow::Result<Outc
     }
     let (seconds, cpu_s) = (began.elapsed().as_secs_f64(), server.cpu_seconds() - cpu_before);
     tally.right = count;
-    Ok(Outcome { ops: count, seconds, cpu_s, tally })
+    Ok(Outcome { ops: count, seconds, cpu_s, tally, others_pct: None })
 }
