@@ -12,9 +12,6 @@ use super::results::{Figures, Group, Sample};
 use super::servers::{Launch, Peer, Server};
 use super::wire::Op;
 
-/// What others may use of the cores, in per cent: about what the kernel itself does.
-const CALM_PCT: f64 = 3.0;
-
 /// What the command line said, in the units of the measurements.
 #[derive(Clone, Debug)]
 pub struct Sizes {
@@ -223,36 +220,6 @@ impl Bench {
         }
     }
 
-    /// Runs something a few times, until nobody else used the cores meanwhile, and gives the calmest outcome.
-    ///
-    /// Who else ran decides, never what came out.
-    pub fn calmly(
-        &self,
-        server: &Server,
-        mut run: impl FnMut() -> anyhow::Result<Outcome>,
-    ) -> anyhow::Result<Outcome> {
-        let mut best: Option<Outcome> = None;
-        for _ in 0..self.sizes.tries {
-            let busy = || {
-                let ours = machine::cpu_seconds(&[std::process::id()]) + server.cpu_seconds();
-                machine::busy_seconds(&self.cores) - ours
-            };
-            let (began, before) = (Instant::now(), busy());
-            let mut outcome = run()?;
-            let cores = if self.cores.separate() { 2.0 } else { 1.0 };
-            let others = (busy() - before) / (began.elapsed().as_secs_f64() * cores) * 100.0;
-            outcome.others_pct = Some(others.max(0.0));
-            let calmer = best.as_ref().and_then(|best| best.others_pct).is_none_or(|least| others < least);
-            if calmer {
-                best = Some(outcome);
-            }
-            if others < CALM_PCT {
-                break;
-            }
-        }
-        best.context("nothing was run")
-    }
-
     /// Keeps other figures; `at` is pipeline and bytes.
     pub fn keep_figures(
         &mut self,
@@ -271,16 +238,5 @@ impl Bench {
             rep,
             figures,
         });
-    }
-
-    /// Runs a plan in the closed loop and keeps it.
-    pub fn run(&mut self, server: &Server, case: &str, plan: &Plan, rep: usize) -> anyhow::Result<()> {
-        self.step(&format!("{case} p{} {}", plan.depth, server.name));
-        let what = format!("{}: {case} p{}", server.name, plan.depth);
-        let outcome = self.calmly(server, || {
-            load::closed(server, plan).with_context(|| what.clone())?.must_be_right(&what)
-        })?;
-        self.keep(&server.name, case, plan, rep, &outcome);
-        Ok(())
     }
 }

@@ -313,6 +313,17 @@ impl Outcome {
         self.cpu_s * 1e6 / self.ops as f64
     }
 
+    /// Adds a further part of the same run.
+    pub fn add(&mut self, part: Outcome) {
+        self.ops += part.ops;
+        self.seconds += part.seconds;
+        self.cpu_s += part.cpu_s;
+        self.tally.right += part.tally.right;
+        self.tally.wrong += part.tally.wrong;
+        self.tally.first_wrong = self.tally.first_wrong.take().or(part.tally.first_wrong);
+        self.tally.latency.add(part.tally.latency).expect("all histograms have the same bounds");
+    }
+
     /// Operations a second.
     pub fn ops_s(&self) -> f64 {
         self.ops as f64 / self.seconds
@@ -326,41 +337,50 @@ impl Outcome {
     }
 }
 
-/// Closed loop: each connection asks again when everything it asked for was answered.
+/// Closed loop on connections of its own.
 pub fn closed(server: &Server, plan: &Plan) -> anyhow::Result<Outcome> {
-    let mut crowd = Crowd::new(server, plan)?;
-    let mut tally = Tally::new();
-    let (began, cpu_before) = (Instant::now(), server.cpu_seconds());
-    let (mut made, mut unsent) = (0u64, Vec::new());
-    for nth in 0..crowd.conns.len() {
-        made += batch(&mut crowd.conns[nth], plan, &mut unsent, nth)?;
+    Crowd::new(server, plan)?.closed(server, plan)
+}
+
+impl Crowd {
+    /// Closed loop: each connection asks again when everything it asked for was answered.
+    pub fn closed(&mut self, server: &Server, plan: &Plan) -> anyhow::Result<Outcome> {
+        let mut tally = Tally::new();
+        let (began, cpu_before) = (Instant::now(), server.cpu_seconds());
+        let (mut made, mut unsent) = (0u64, Vec::new());
+        for nth in 0..self.conns.len() {
+            self.conns[nth].made = 0;
+            made += batch(&mut self.conns[nth], plan, &mut unsent, nth)?;
+        }
+        let end = began + plan.time;
+        let share = if plan.keys.once() { plan.ops_max.div_ceil(plan.conns as u64) } else { u64::MAX };
+        let goes_on = |made: u64, conn: &Conn| {
+            conn.made < share && (share < u64::MAX || made < plan.ops_max) && Instant::now() < end
+        };
+        while tally.right + tally.wrong < made {
+            let wait = if unsent.is_empty() { Duration::from_secs(1) } else { Duration::ZERO };
+            for nth in self.ready(wait)? {
+                let conn = &mut self.conns[nth];
+                conn.receive(&mut tally)?;
+                if conn.waiting() == 0 && goes_on(made, conn) {
+                    made += batch(conn, plan, &mut unsent, nth)?;
+                }
+            }
+            self.send_rest(&mut unsent)?;
+        }
+        let (seconds, cpu_s) = (began.elapsed().as_secs_f64(), server.cpu_seconds() - cpu_before);
+        Ok(Outcome { ops: tally.right + tally.wrong, seconds, cpu_s, tally, others_pct: None })
     }
-    let end = began + plan.time;
-    let share = if plan.keys.once() { plan.ops_max.div_ceil(plan.conns as u64) } else { u64::MAX };
-    let goes_on = |made: u64, conn: &Conn| {
-        conn.made < share && (share < u64::MAX || made < plan.ops_max) && Instant::now() < end
-    };
-    let mut waiting = true;
-    while waiting {
-        let wait = if unsent.is_empty() { Duration::from_secs(1) } else { Duration::ZERO };
-        for nth in crowd.ready(wait)? {
-            let conn = &mut crowd.conns[nth];
-            conn.receive(&mut tally)?;
-            if conn.waiting() == 0 && goes_on(made, conn) {
-                made += batch(conn, plan, &mut unsent, nth)?;
+
+    /// Sends what sockets did not take before; keeps those that still do not.
+    pub fn send_rest(&mut self, unsent: &mut Vec<usize>) -> anyhow::Result<()> {
+        for nth in std::mem::take(unsent) {
+            if !self.conns[nth].send()? {
+                unsent.push(nth);
             }
         }
-        let mut still = Vec::new();
-        for nth in unsent.drain(..) {
-            if !crowd.conns[nth].send()? {
-                still.push(nth);
-            }
-        }
-        unsent = still;
-        waiting = tally.right + tally.wrong < made;
+        Ok(())
     }
-    let (seconds, cpu_s) = (began.elapsed().as_secs_f64(), server.cpu_seconds() - cpu_before);
-    Ok(Outcome { ops: tally.right + tally.wrong, seconds, cpu_s, tally, others_pct: None })
 }
 
 fn batch(conn: &mut Conn, plan: &Plan, unsent: &mut Vec<usize>, nth: usize) -> anyhow::Result<u64> {

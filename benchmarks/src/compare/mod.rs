@@ -7,6 +7,7 @@ pub mod certs;
 pub mod cleanup;
 pub mod crowd;
 pub mod groups;
+pub mod lanes;
 pub mod load;
 pub mod long;
 pub mod machine;

@@ -11,8 +11,7 @@ use super::servers::Server;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Runs `plan` at `rate` operations a second; its depth does not matter.
-pub fn open(server: &Server, plan: &Plan, rate: f64) -> anyhow::Result<Outcome> {
-    let mut crowd = Crowd::new(server, plan)?;
+pub fn open(crowd: &mut Crowd, server: &Server, plan: &Plan, rate: f64) -> anyhow::Result<Outcome> {
     let mut tally = Tally::new();
     let wanted = ((plan.time.as_secs_f64() * rate) as u64).clamp(1, plan.ops_max);
     let (began, cpu_before) = (Instant::now(), server.cpu_seconds());
@@ -34,13 +33,7 @@ pub fn open(server: &Server, plan: &Plan, rate: f64) -> anyhow::Result<Outcome> 
         for nth in crowd.ready(Duration::ZERO)? {
             crowd.conns[nth].receive(&mut tally)?;
         }
-        let mut still = Vec::new();
-        for nth in unsent.drain(..) {
-            if !crowd.conns[nth].send()? {
-                still.push(nth);
-            }
-        }
-        unsent = still;
+        crowd.send_rest(&mut unsent)?;
     }
     let (seconds, cpu_s) = (began.elapsed().as_secs_f64(), server.cpu_seconds() - cpu_before);
     Ok(Outcome { ops: wanted, seconds, cpu_s, tally, others_pct: None })

@@ -1,6 +1,7 @@
 //! Commands in the closed loop: throughput and CPU.
 
 use crate::compare::bench::Bench;
+use crate::compare::lanes::Lane;
 use crate::compare::load::Plan;
 use crate::compare::mix::{Draw, Keys, Mix};
 use crate::compare::servers::{Launch, Peer, Server};
@@ -19,14 +20,21 @@ pub fn run(bench: &mut Bench) -> anyhow::Result<()> {
         let servers = bench.start_loaded(&turned(&peers, rep))?;
         for (case, op) in [("GET", Op::Get), ("SET", Op::Set)] {
             for &depth in &depths {
-                for server in &servers {
-                    let plan = bench.plan(Mix::Only(op), &keys, depth);
-                    bench.run(server, case, &plan, rep)?;
-                }
+                let plan = bench.plan(Mix::Only(op), &keys, depth);
+                bench.race(lanes(&servers, case, &plan)?, rep)?;
             }
         }
     }
     Ok(())
+}
+
+/// The same at each of these.
+fn lanes<'a>(
+    servers: impl IntoIterator<Item = &'a Server>,
+    case: &str,
+    plan: &Plan,
+) -> anyhow::Result<Vec<Lane<'a>>> {
+    servers.into_iter().map(|server| Lane::closed(server, case, plan)).collect()
 }
 
 /// In another order each time: who comes first meets another machine than who comes last.
@@ -70,10 +78,8 @@ pub fn verbs(bench: &mut Bench) -> anyhow::Result<()> {
         for (case, mix, keys, everybody) in &cases {
             for depth in depths {
                 let some = servers.iter().filter(|server| *everybody || server.speaks_resp());
-                for server in some {
-                    let plan = bench.plan(*mix, keys, depth);
-                    bench.run(server, case, &plan, rep)?;
-                }
+                let plan = bench.plan(*mix, keys, depth);
+                bench.race(lanes(some, case, &plan)?, rep)?;
             }
         }
     }
@@ -98,10 +104,8 @@ pub fn sizes(bench: &mut Bench) -> anyhow::Result<()> {
                 servers.push(server);
             }
             for (case, op) in [("GET", Op::Get), ("SET", Op::Set)] {
-                for server in &servers {
-                    let plan = Plan { value_bytes: bytes, ..bench.plan(Mix::Only(op), &keys, 16) };
-                    bench.run(server, case, &plan, rep)?;
-                }
+                let plan = Plan { value_bytes: bytes, ..bench.plan(Mix::Only(op), &keys, 16) };
+                bench.race(lanes(&servers, case, &plan)?, rep)?;
             }
         }
     }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 
 use crate::compare::bench::Bench;
+use crate::compare::lanes::Lane;
 use crate::compare::load::{Outcome, Tally};
 use crate::compare::mix::{Draw, Keys, Mix};
 use crate::compare::servers::Server;
@@ -19,25 +20,26 @@ const CHURN_MAX: u64 = 4_000;
 
 /// GET without and with idle connections; what each of them costs in memory.
 pub fn idle(bench: &mut Bench) -> anyhow::Result<()> {
-    let peers = bench.peers.clone();
+    // A running one cannot be there twice.
+    let peers: Vec<_> = bench.peers.iter().filter(|peer| peer.is_ours_to_start()).cloned().collect();
     let depths = [1, 16];
     bench.begin("idle", bench.sizes.reps * peers.len() * depths.len() * 2);
     let keys = Keys::new(bench.sizes.keys, Draw::Uniform);
     let many = format!("GET beside {} idle connections", bench.sizes.idle);
     for rep in 0..bench.sizes.reps {
         for peer in turned(&peers, rep) {
-            let server = bench.start_loaded(std::slice::from_ref(&peer))?.remove(0);
+            let servers = bench.start_loaded(&[peer.clone(), peer])?;
+            let [alone, crowded] = &servers[..] else {
+                anyhow::bail!("two servers were started");
+            };
+            let before = crowded.held_bytes();
+            let idle = connect(crowded, bench.sizes.idle)?;
+            let each = crowded.held_bytes().saturating_sub(before) as f64 / idle.len() as f64;
+            bench.keep_figures(&crowded.name, "an idle connection", (1, 0), rep, &[("bytes", each)]);
             for depth in depths {
                 let plan = bench.plan(Mix::Only(Op::Get), &keys, depth);
-                bench.run(&server, "GET", &plan, rep)?;
-            }
-            let before = server.held_bytes();
-            let idle = connect(&server, bench.sizes.idle)?;
-            let each = server.held_bytes().saturating_sub(before) as f64 / idle.len() as f64;
-            bench.keep_figures(&server.name, "an idle connection", (1, 0), rep, &[("bytes", each)]);
-            for depth in depths {
-                let plan = bench.plan(Mix::Only(Op::Get), &keys, depth);
-                bench.run(&server, &many, &plan, rep)?;
+                let lanes = vec![Lane::closed(alone, "GET", &plan)?, Lane::closed(crowded, &many, &plan)?];
+                bench.race(lanes, rep)?;
             }
         }
     }

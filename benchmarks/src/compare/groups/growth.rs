@@ -1,6 +1,7 @@
 //! What grows: sessions, threads.
 
 use crate::compare::bench::Bench;
+use crate::compare::lanes::Lane;
 use crate::compare::mix::{Draw, Keys, Mix};
 use crate::compare::servers::Launch;
 use crate::compare::wire::Op;
@@ -21,11 +22,12 @@ pub fn run(bench: &mut Bench) -> anyhow::Result<()> {
             servers.push((server, Keys::new(count, Draw::Uniform)));
         }
         for &depth in &depths {
+            let mut lanes = Vec::new();
             for (server, keys) in &servers {
                 let case = if keys.count == few { "GET among few" } else { "GET among ten times as many" };
-                let plan = bench.plan(Mix::Only(Op::Get), keys, depth);
-                bench.run(server, case, &plan, rep)?;
+                lanes.push(Lane::closed(server, case, &bench.plan(Mix::Only(Op::Get), keys, depth))?);
             }
+            bench.race(lanes, rep)?;
         }
     }
     bench.group.notes.push(format!("{few} and {many} sessions"));
@@ -52,10 +54,10 @@ pub fn threads(bench: &mut Bench) -> anyhow::Result<()> {
             servers.push(server);
         }
         for &depth in &depths {
-            for (case, server) in ["GET, one thread", "GET, two threads"].iter().zip(&servers) {
-                let plan = bench.plan(Mix::Only(Op::Get), &keys, depth);
-                bench.run(server, case, &plan, rep)?;
-            }
+            let plan = bench.plan(Mix::Only(Op::Get), &keys, depth);
+            let cases = ["GET, one thread", "GET, two threads"].iter().zip(&servers);
+            let lanes = cases.map(|(case, server)| Lane::closed(server, case, &plan));
+            bench.race(lanes.collect::<anyhow::Result<Vec<_>>>()?, rep)?;
         }
     }
     Ok(())

@@ -1,9 +1,9 @@
 //! Latency over load: requests come at a rate that does not wait for replies.
 
 use crate::compare::bench::Bench;
+use crate::compare::lanes::Lane;
 use crate::compare::load;
 use crate::compare::mix::{Draw, Keys, Mix};
-use crate::compare::open::open;
 use crate::compare::wire::Op;
 use crate::section::stats::Spread;
 
@@ -24,20 +24,16 @@ pub fn run(bench: &mut Bench) -> anyhow::Result<()> {
         let is_redis = |server: &str| bench.group.servers.get(server).is_some_and(|v| v.starts_with("Redis"));
         let reference = servers.iter().find(|server| is_redis(&server.name)).unwrap_or(&servers[0]);
         let name = reference.name.clone();
-        let saturated =
-            bench.calmly(reference, || load::closed(reference, &plan)?.must_be_right("saturation"))?;
+        let saturated = load::closed(reference, &plan)?.must_be_right("saturation")?;
         most.push(saturated.ops_s());
         // One rate for all repetitions: the first one's.
         let full = most[0];
         bench.keep(&name, "GET, closed loop", &plan, rep, &saturated);
         for share in SHARES {
-            for server in &servers {
-                let case = format!("GET at {:.0} %", share * 100.0);
-                bench.step(&format!("{case} {}", server.name));
-                let outcome =
-                    bench.calmly(server, || open(server, &plan, full * share)?.must_be_right(&case))?;
-                bench.keep(&server.name, &case, &plan, rep, &outcome);
-            }
+            let case = format!("GET at {:.0} %", share * 100.0);
+            let lane = |server| Lane::open(server, &case, &plan, full * share);
+            let lanes = servers.iter().map(lane).collect::<anyhow::Result<Vec<_>>>()?;
+            bench.race(lanes, rep)?;
         }
     }
     let most = Spread::of(most);

@@ -4,7 +4,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use crate::compare::bench::Bench;
-use crate::compare::load::{self, Plan};
+use crate::compare::lanes::Lane;
+use crate::compare::load::Plan;
 use crate::compare::mix::{Draw, Keys, Mix};
 use crate::compare::servers::{Launch, Peer, Program};
 use crate::compare::wire::Op;
@@ -27,12 +28,10 @@ pub fn run(bench: &mut Bench) -> anyhow::Result<()> {
         let server = bench.start(&null, &Launch::default())?;
         for depth in bench.sizes.depths.clone() {
             let plan = bench.plan(Mix::Only(Op::Get), &keys, depth);
-            bench.run(&server, "GET", &plan, rep)?;
+            bench.race(vec![Lane::closed(&server, "GET", &plan)?], rep)?;
         }
-        bench.step("round trip");
         let plan = Plan { conns: 1, ..bench.plan(Mix::Only(Op::Get), &keys, 1) };
-        let outcome = load::closed(&server, &plan)?.must_be_right("null server")?;
-        bench.keep("null server", "GET, one connection", &plan, rep, &outcome);
+        bench.race(vec![Lane::closed(&server, "GET, one connection", &plan)?], rep)?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use crate::compare::bench::Bench;
 use crate::compare::load::{self, Plan};
+use crate::compare::machine::private_bytes;
 use crate::compare::mix::{Draw, Keys, Mix};
 use crate::compare::servers::{Launch, Peer, Program};
 use crate::compare::talk::Talk;
@@ -9,9 +10,9 @@ use crate::compare::wire::{KEY_BYTES, Op};
 
 /// Loads each server and looks at what it holds.
 ///
-/// gs is filled until its section is full, and its figure is all of its memory by the sessions that it then has: the
-/// index, the room kept free, and the process itself are in it. The others grow as they are filled, and are told
-/// by their growth, as their empty process is of no interest at any number of sessions that matters.
+/// Each is told by its growth from the empty process on, which is of no interest at any number of sessions that
+/// matters. A section does not grow: it is filled until it is full, and all of it, index and the room kept free
+/// included, is divided by the sessions that it then has.
 pub fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let reps = bench.sizes.reps.min(3);
     let others: Vec<Peer> =
@@ -45,6 +46,7 @@ fn full_section(bench: &mut Bench, gs: &Peer, block: Option<u64>, rep: usize) ->
     sets.extend(block.map(|block| format!("section.block_bytes={block}")));
     let capacity = keys * (bytes as u64 + 100);
     let server = bench.start(gs, &Launch { capacity, sets, ..Launch::default() })?;
+    let empty = private_bytes(&server.pids());
     // A fifth more than fits, so that it is full.
     let plan = Plan {
         ops_max: keys + keys / 5,
@@ -55,7 +57,7 @@ fn full_section(bench: &mut Bench, gs: &Peer, block: Option<u64>, rep: usize) ->
     load::closed(&server, &plan)?.must_be_right("filling a section")?;
     let held = Talk::to(server.addr)?.number(&["DBSIZE"])?;
     anyhow::ensure!(held < keys + keys / 5, "the section is not full: {held} sessions");
-    let each = server.held_bytes() as f64 / held as f64;
+    let each = server.held_bytes().saturating_sub(empty) as f64 / held as f64;
     let over = each - (bytes + KEY_BYTES) as f64;
     let case = if block.is_some() { "full, advised record size" } else { "full, default record size" };
     let figures = [("bytes_per_session", each), ("overhead_bytes", over), ("sessions", held as f64)];

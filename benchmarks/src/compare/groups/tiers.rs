@@ -1,16 +1,18 @@
 //! A miss at the relay that climbs to the aging node and back, beside a proxy in front of a Redis.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
 use crate::compare::bench::Bench;
-use crate::compare::load::{self, Outcome, Plan};
+use crate::compare::lanes::Lane;
+use crate::compare::load::Plan;
 use crate::compare::mix::{Draw, Keys, Mix};
 use crate::compare::servers::{Launch, Peer, Program, Server, find};
 use crate::compare::talk::Talk;
-use crate::compare::wire::{Op, Speech};
+use crate::compare::wire::Op;
 
 /// Sessions that go down, at most.
 const SESSIONS_MAX: u64 = 400_000;
@@ -18,7 +20,7 @@ const SESSIONS_MAX: u64 = 400_000;
 const RELAY_SHARE: u64 = 8;
 const DEPTHS: [usize; 2] = [1, 16];
 /// Sessions that are asked for one at a time.
-const SINGLES: u64 = 5_000;
+const SINGLES: u64 = 12_000;
 
 /// A relay that holds an eighth of its sessions; an aging node has the rest.
 struct Family {
@@ -46,8 +48,9 @@ impl Family {
         Ok(Family { relay, aging, below: keys - keys / 4 })
     }
 
-    fn cpu_seconds(&self) -> f64 {
-        self.relay.cpu_seconds() + self.aging.cpu_seconds()
+    /// Sessions that are asked for one at a time.
+    fn singles(&self) -> u64 {
+        SINGLES.min(self.below / 10)
     }
 
     /// Sessions that the aging node was asked for.
@@ -57,15 +60,28 @@ impl Family {
         Ok(calls.and_then(|rest| rest.split(',').next()?.parse().ok()).unwrap_or(0))
     }
 
-    /// Asks for sessions that nobody has asked for yet: each is a miss.
-    fn ask(&mut self, plan: &Plan, from: u64) -> anyhow::Result<(Outcome, f64)> {
+    /// Asks for sessions that nobody has asked for yet, so that each is a miss; from this one on, at most so many
+    /// in all.
+    fn lane<'a>(
+        &'a self,
+        bench: &Bench,
+        case: &str,
+        plan: &Plan,
+        (from, most): (u64, u64),
+        asked: &'a Cell<u64>,
+    ) -> anyhow::Result<Lane<'a>> {
         let keys = Keys::new(u64::MAX, Draw::Once(from));
-        let (cpu_before, fetched) = (self.cpu_seconds(), self.fetched()?);
-        let mut outcome =
-            load::closed(&self.relay, &Plan { keys, ..plan.clone() })?.must_be_right("misses")?;
-        outcome.cpu_s = self.cpu_seconds() - cpu_before;
-        let share = (self.fetched()? - fetched) as f64 / outcome.ops as f64;
-        Ok((outcome, share))
+        // A run may be made several times, and every connection ends at a whole batch.
+        let ops_max = (most / bench.sizes.tries as u64 * 3 / 4).min(bench.sizes.ops_max);
+        let plan = Plan { keys, ops_max, ..plan.clone() };
+        let mut lane = Lane::closed(&self.relay, case, &plan)?.beside(vec![&self.aging]);
+        let mut inner = lane.slice;
+        lane.slice = Box::new(move |part| {
+            let outcome = inner(part)?;
+            asked.set(asked.get() + outcome.ops);
+            Ok(outcome)
+        });
+        Ok(lane)
     }
 }
 
@@ -95,68 +111,82 @@ pub fn run(bench: &mut Bench) -> anyhow::Result<()> {
         bench.group.notes.push("twemproxy is not installed (Debian: nutcracker)".into());
     }
     let gs = bench.gs()?;
-    for rep in 0..bench.sizes.reps {
-        climb(bench, &gs, rep)?;
-        round_trip(bench, rep)?;
-        if let (Some(proxy), Some(redis)) = (&proxy, &redis) {
-            through_a_proxy(bench, proxy, redis, rep)?;
-        }
-    }
-    Ok(())
-}
-
-fn climb(bench: &mut Bench, gs: &Peer, rep: usize) -> anyhow::Result<()> {
-    let mut family = Family::start(bench, gs)?;
-    let singles = SINGLES.min(family.below / 10);
-    let share = (family.below - singles) / DEPTHS.len() as u64;
-    let any = Keys::new(1, Draw::Once(0));
-    bench.step("misses one by one");
-    let one = Plan { conns: 1, ops_max: singles, ..bench.plan(Mix::Only(Op::Get), &any, 1) };
-    let (outcome, missed) = family.ask(&one, 0)?;
-    keep(bench, &gs.name, "miss, one connection", &one, (rep, missed), &outcome);
-    for (nth, depth) in DEPTHS.into_iter().enumerate() {
-        bench.step(&format!("misses p{depth}"));
-        let plan = bench.plan(Mix::Only(Op::Get), &any, depth);
-        let ops_max = (share - plan.conns as u64 * depth as u64).min(bench.sizes.ops_max);
-        let plan = Plan { ops_max, time: Duration::from_secs(20), ..plan };
-        let (outcome, missed) = family.ask(&plan, singles + nth as u64 * share)?;
-        keep(bench, &gs.name, "miss", &plan, (rep, missed), &outcome);
-    }
-    Ok(())
-}
-
-fn keep(bench: &mut Bench, server: &str, case: &str, plan: &Plan, at: (usize, f64), outcome: &Outcome) {
-    bench.keep(server, case, plan, at.0, outcome);
-    if let Some(sample) = bench.group.samples.last_mut() {
-        sample.figures.insert("miss_share".into(), at.1);
-    }
-}
-
-fn round_trip(bench: &mut Bench, rep: usize) -> anyhow::Result<()> {
-    bench.step("round trip");
     let null = Peer { name: "null server".into(), program: Program::Null };
-    let server = bench.start(&null, &Launch::default())?;
-    let keys = Keys::new(u64::MAX, Draw::Once(0));
-    let plan = Plan { conns: 1, ops_max: SINGLES, ..bench.plan(Mix::Only(Op::Get), &keys, 1) };
-    let outcome = load::closed(&server, &plan)?.must_be_right("round trip")?;
-    bench.keep("null server", "round trip, one connection", &plan, rep, &outcome);
+    for rep in 0..bench.sizes.reps {
+        let family = Family::start(bench, &gs)?;
+        let null = bench.start(&null, &Launch::default())?;
+        let proxied = match (&proxy, &redis) {
+            (Some(proxy), Some(redis)) => Some(Proxied::start(bench, proxy, redis)?),
+            _ => None,
+        };
+        let (before, asked) = (family.fetched()?, Cell::new(0));
+        one_by_one(bench, (&family, &asked), &null, rep)?;
+        pipelined(bench, (&family, &asked), proxied.as_ref(), rep)?;
+        let share = (family.fetched()? - before) as f64 / asked.get() as f64;
+        bench.keep_figures(
+            &gs.name,
+            "share of misses",
+            (1, bench.sizes.value_bytes),
+            rep,
+            &[("miss_share", share)],
+        );
+    }
     Ok(())
 }
 
-fn through_a_proxy(bench: &mut Bench, proxy: &Path, redis: &Peer, rep: usize) -> anyhow::Result<()> {
-    let behind = bench.start(redis, &bench.launch())?;
-    let count = bench.sizes.keys.min(SESSIONS_MAX);
-    bench.preload(&behind, count, bench.sizes.value_bytes, Op::SetEx)?;
-    let front = Server::start_proxy(proxy, behind.addr, &bench.cores)?;
-    anyhow::ensure!(front.speech == Speech::Resp, "twemproxy speaks RESP");
-    let keys = Keys::new(count, Draw::Uniform);
-    for depth in DEPTHS {
-        bench.step(&format!("twemproxy p{depth}"));
-        let plan = bench.plan(Mix::Only(Op::Get), &keys, depth);
-        let cpu_before = front.cpu_seconds() + behind.cpu_seconds();
-        let mut outcome = load::closed(&front, &plan)?.must_be_right("twemproxy")?;
-        outcome.cpu_s = front.cpu_seconds() + behind.cpu_seconds() - cpu_before;
-        bench.keep("twemproxy + redis", "GET", &plan, rep, &outcome);
+/// twemproxy and the Redis behind it.
+struct Proxied {
+    front: Server,
+    behind: Server,
+    keys: Keys,
+}
+
+impl Proxied {
+    fn start(bench: &mut Bench, proxy: &Path, redis: &Peer) -> anyhow::Result<Proxied> {
+        let behind = bench.start(redis, &bench.launch())?;
+        let count = bench.sizes.keys.min(SESSIONS_MAX);
+        bench.preload(&behind, count, bench.sizes.value_bytes, Op::SetEx)?;
+        let mut front = Server::start_proxy(proxy, behind.addr, &bench.cores)?;
+        front.name = "twemproxy + redis".into();
+        Ok(Proxied { front, behind, keys: Keys::new(count, Draw::Uniform) })
+    }
+}
+
+/// Latency of one miss, beside a round trip to a server that only answers.
+fn one_by_one(
+    bench: &mut Bench,
+    (family, asked): (&Family, &Cell<u64>),
+    null: &Server,
+    rep: usize,
+) -> anyhow::Result<()> {
+    let any = Keys::new(u64::MAX, Draw::Once(0));
+    let one = Plan { conns: 1, ops_max: SINGLES, ..bench.plan(Mix::Only(Op::Get), &any, 1) };
+    let most = family.singles();
+    let lanes = vec![
+        family.lane(bench, "miss, one connection", &one, (0, most), asked)?,
+        Lane::closed(null, "round trip, one connection", &one)?,
+    ];
+    bench.race(lanes, rep)
+}
+
+/// CPU of many misses, beside GETs through a proxy.
+fn pipelined(
+    bench: &mut Bench,
+    (family, asked): (&Family, &Cell<u64>),
+    proxied: Option<&Proxied>,
+    rep: usize,
+) -> anyhow::Result<()> {
+    let share = (family.below - family.singles()) / DEPTHS.len() as u64;
+    for (nth, depth) in DEPTHS.into_iter().enumerate() {
+        let any = Keys::new(u64::MAX, Draw::Once(0));
+        let plan = bench.plan(Mix::Only(Op::Get), &any, depth);
+        let from = family.singles() + nth as u64 * share;
+        let mut lanes = vec![family.lane(bench, "miss", &plan, (from, share), asked)?];
+        if let Some(Proxied { front, behind, keys }) = proxied {
+            let plan = bench.plan(Mix::Only(Op::Get), keys, depth);
+            lanes.push(Lane::closed(front, "GET", &plan)?.beside(vec![behind]));
+        }
+        bench.race(lanes, rep)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::compare::bench::Bench;
 use crate::compare::certs::Certs;
+use crate::compare::lanes::Lane;
 use crate::compare::load::{Outcome, Pipe, Plan, Tally};
 use crate::compare::mix::{Draw, Keys, Mix};
 use crate::compare::servers::{Launch, Peer, Server};
@@ -32,19 +33,23 @@ pub fn run(bench: &mut Bench) -> anyhow::Result<()> {
             servers.push(server);
         }
         for depth in depths {
+            let clear = bench.plan(Mix::Only(Op::Get), &keys, depth);
+            let tls = Plan { tls: Some(certs.client.clone()), ..clear.clone() };
+            let mut lanes = Vec::new();
             for server in &servers {
-                let clear = bench.plan(Mix::Only(Op::Get), &keys, depth);
-                let tls = Plan { tls: Some(certs.client.clone()), ..clear.clone() };
-                bench.run(server, "GET", &clear, rep)?;
-                bench.run(server, "GET over TLS", &tls, rep)?;
+                lanes.push(Lane::closed(server, "GET", &clear)?);
+                lanes.push(Lane::closed(server, "GET over TLS", &tls)?);
             }
+            bench.race(lanes, rep)?;
         }
-        for server in &servers {
-            bench.step(&format!("handshakes {}", server.name));
-            let outcome = handshakes(server, &certs, HANDSHAKES.min(bench.sizes.ops_max / 40))?;
-            let plan = bench.plan(Mix::Only(Op::Get), &keys, 1);
-            bench.keep(&server.name, "TLS handshake", &plan, rep, &outcome);
-        }
+        let ops_max = HANDSHAKES.min(bench.sizes.ops_max / 40);
+        let plan = Plan { ops_max, ..bench.plan(Mix::Only(Op::Get), &keys, 1) };
+        let certs = &certs;
+        let lane = |server| Lane {
+            slice: Box::new(move |plan: &Plan| handshakes(server, certs, plan.ops_max)),
+            ..Lane::of(server, "TLS handshake", &plan)
+        };
+        bench.race(servers.iter().map(lane).collect(), rep)?;
     }
     Ok(())
 }
