@@ -193,6 +193,18 @@ fn sigterm_ends_it_and_its_sessions_outlive_it() {
     });
 }
 
+/// Whoever reads warnings about broken links at every stop reads over the one that matters.
+#[test]
+fn a_stop_in_order_warns_of_nothing() {
+    let dir = tempfile::tempdir().expect("a directory can be made");
+    let mut node = Node::start(family(&dir.path().join("gs")));
+    assert_eq!(node.wire().call(&["SET", "s:1", "x"]), Value::ok());
+    assert!(node.terminate().success());
+    let story = node.story();
+    assert!(story.contains("stopping"), "the log is told of: {story}");
+    assert!(!story.contains(" WARN ") && !story.contains(" ERROR "), "{story}");
+}
+
 #[test]
 fn help_names_every_flag_and_mistakes_are_explained() {
     let help = gs_server(&["--help"]);

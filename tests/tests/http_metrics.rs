@@ -65,3 +65,17 @@ fn health_and_readiness_answer_and_nothing_else_is_there() {
         assert_eq!(status, 404, "{role}");
     }
 }
+
+/// A relief that lost its relay still answers for what it holds: it stays in service, and says what is the matter.
+#[test]
+fn a_relief_without_its_sibling_is_ready_and_says_so() {
+    let mut cluster = Plan::relay("4mb").aging("4mb").start();
+    let addr = cluster.reliefs[0].addr_of("relief-aging", "http");
+    assert_eq!(http::get(&addr, "/readyz").0, 200);
+    assert!(!http::get(&addr, "/readyz").1.contains("no sibling"));
+    cluster.relay.kill();
+    wait::until("the relief notices", || match http::get(&addr, "/readyz") {
+        (200, body) if body.contains("no sibling") => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+}
