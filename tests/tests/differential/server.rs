@@ -27,7 +27,7 @@ pub(crate) fn all() -> Vec<Script> {
         "COMMAND INFO ping echo quit reset hello auth select time role wait multi exec discard watch unwatch publish subscribe unsubscribe psubscribe punsubscribe info shutdown lolwut eval evalsha",
         "COMMAND INFO client|list client|kill client|pause client|unpause client|reply client|id client|info client|getname client|setname client|unblock client|no-evict config|get config|set config|rewrite config|resetstat slowlog|get slowlog|len slowlog|reset",
         "COMMAND INFO latency|latest latency|history latency|reset latency|graph latency|doctor latency|histogram memory|usage memory|stats memory|doctor memory|purge memory|malloc-stats module|list acl|cat acl|list acl|users acl|getuser acl|whoami object|freq object|encoding command|count command|docs command|info command|list command|getkeys command|getkeysandflags",
-        "WAIT 0 0; WAIT x 0; WAIT 0 x; WAIT 0 -1; WAIT 0; TIME; TIME x; ROLE; ROLE x; LOLWUT; LOLWUT VERSION x; LOLWUT foo; REPLICAOF no one; SLAVEOF NO ONE; REPLICAOF x",
+        "WAIT 0 0; WAIT x 0; WAIT 0 x; WAIT 0 -1; WAIT 0; TIME; TIME x; ROLE; ROLE x; LOLWUT; LOLWUT VERSION x; LOLWUT VERSION 5 x; LOLWUT VERSION 5 1 2 x; LOLWUT VERSION 6 1 x; LOLWUT VERSION 7 x; LOLWUT foo; REPLICAOF no one; SLAVEOF NO ONE; REPLICAOF x",
         "SHUTDOWN foo; SHUTDOWN ABORT; SHUTDOWN SAVE NOSAVE; SHUTDOWN ABORT NOW; SHUTDOWN NOW x; CLUSTER; CLUSTER INFO; CLUSTER HELP",
         "INFO nosuch; INFO commandstats errorstats; INFO everything; INFO all; INFO default; INFO LATENCYSTATS",
     ]);

@@ -171,7 +171,15 @@ fn lolwut(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if args.is(1, "version")
         && let Some(version) = args.get(2)
     {
-        integer(version)?;
+        // Redis draws in versions 5 and 6, and reads how many columns and rows it shall draw.
+        let numbers = match integer(version)? {
+            5 => 3,
+            6 => 2,
+            _ => 0,
+        };
+        for word in args.skip(3).iter().take(numbers) {
+            integer(word)?;
+        }
     }
     let text =
         format!("Redis ver. {}, as gs {} speaks it\n", super::REDIS_VERSION, env!("CARGO_PKG_VERSION"));

@@ -207,7 +207,8 @@ impl<'a> Wanted<'a> {
         let swapped = reverse && by != By::Place;
         let (min, max) = if swapped { (3, 2) } else { (2, 3) };
         let span = Span::parse(by, args.at(min), args.at(max))?;
-        let (offset, limit) = limit.unwrap_or((0, -1));
+        // A limit of -1 is let through above and then not looked at, its offset included, as in Redis.
+        let (offset, limit) = limit.filter(|_| by != By::Place).unwrap_or((0, -1));
         Ok(Wanted { span, reverse, offset, limit, with_scores })
     }
 
