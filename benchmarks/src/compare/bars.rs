@@ -124,7 +124,7 @@ fn threads(group: &Group, bars: &mut Vec<Bar>) {
 fn fanout(group: &Group, bars: &mut Vec<Bar>) {
     let mut judge = Judge { group, name: "P8", bars };
     let (gs, redis) = (gs(group), redis(group));
-    for window in [1, 16] {
+    for window in [1, 16, 128] {
         let publish = row("PUBLISH", window, &redis);
         let change = row("change, invalidated", window, &gs);
         let what = format!("{window} under way, CPU per delivery, stream / Redis PUBLISH");

@@ -17,10 +17,10 @@ use super::commands::turned;
 
 /// Who listens.
 const LISTENERS: usize = 100;
-/// Messages that are on their way to everybody at once.
-const WINDOWS: [usize; 2] = [1, 16];
-/// Deliveries in one run.
-const DELIVERIES: u64 = 400_000;
+/// Messages that are on their way to everybody at once: a server that gathers them shows it with many.
+const WINDOWS: [usize; 3] = [1, 16, 128];
+/// Messages in one run, by window.
+const MESSAGES: [u64; 3] = [1_000, 4_000, 10_000];
 /// Keys that change.
 const KEYS: u64 = 1000;
 
@@ -52,8 +52,8 @@ pub fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let any = Keys::new(1, Draw::Once(0));
     for rep in 0..bench.sizes.reps {
         let stages = stages(bench, &turned(&peers, rep))?;
-        for window in WINDOWS {
-            let ops_max = DELIVERIES.min(bench.sizes.ops_max * 20);
+        for (window, messages) in WINDOWS.into_iter().zip(MESSAGES) {
+            let ops_max = (messages * LISTENERS as u64).min(bench.sizes.ops_max * 20);
             let plan = Plan { ops_max, ..bench.plan(Mix::Only(Op::Set), &any, window) };
             let lanes = stages.iter().map(|stage| stage.lane(&plan));
             bench.race(lanes.collect::<anyhow::Result<Vec<_>>>()?, rep)?;
