@@ -242,6 +242,11 @@ impl Link {
         })
     }
 
+    /// How long a call without a limit of its own waits for its answer.
+    pub fn call_timeout(&self) -> Duration {
+        self.shared.config.call_timeout
+    }
+
     /// Whether the connection stands and its hello is done.
     pub fn is_up(&self) -> bool {
         self.shared.state.load(Ordering::Acquire) == UP

@@ -129,19 +129,18 @@ impl Directory {
         let (node, version, copy) = to;
         self.edit(id, db, |list| {
             let is_from = |e: &Entry| e.node() == from.0 && e.copy() == from.1;
-            if list.iter().any(|e| is_from(e) && e.shadow()) {
-                return Relocated::Unreadable;
-            }
-            let at_from = list.iter().position(is_from);
+            let at_from = list.iter().position(|e| is_from(e) && !e.shadow());
             let at_to = list.iter().position(|e| e.node() == node && !e.shadow() && e.version == version);
+            let unreadable = list.iter().any(|e| is_from(e) && e.shadow());
             if at_from.is_none() && at_to.is_none() {
-                return Relocated::Unheard;
+                return if unreadable { Relocated::Unreadable } else { Relocated::Unheard };
             }
             // It counts once: a copy that replaces only second copies is one itself.
             let second = [at_from, at_to].into_iter().flatten().all(|at| list[at].holder().second);
-            list.retain(|e| e.node() != node && !is_from(e));
+            list.retain(|e| e.node() != node && (e.shadow() || !is_from(e)));
             list.push(Entry::new(id, db, &Holder { node, version, copy, shadow: false, second }));
-            if at_from.is_none() && second { Relocated::Both } else { Relocated::Listed }
+            let unheard = at_from.is_none() && !unreadable;
+            if unheard && second { Relocated::Both } else { Relocated::Listed }
         })
     }
 
@@ -180,6 +179,13 @@ impl Directory {
             list.retain(|e| !(e.node() == node && e.copy() == copy));
             list.len() != before
         })
+    }
+
+    /// Forgets the readable copy of this version on one node: it was stored anew there, and went.
+    pub fn forget_copy(&self, id: &KeyId, db: u8, node: u16, version: u64) {
+        self.edit(id, db, |list| {
+            list.retain(|e| !(e.node() == node && e.version == version && !e.shadow()));
+        });
     }
 
     /// Forgets the unreadable copy of the key on one node: its holder has acknowledged.

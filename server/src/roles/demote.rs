@@ -15,7 +15,7 @@ use crate::core::members::Tier;
 use crate::core::node::Node;
 use crate::roles::pause;
 use crate::roles::relief::parcel;
-use crate::roles::sibling::{Peer, Sibling};
+use crate::roles::sibling::{Peer, Sibling, Turn};
 use crate::roles::wire::{self, Parcel};
 use gs_client::cache::{BlockRef, Verdict, Victim, View};
 use gs_policies::age::{Reach, Route, route};
@@ -220,7 +220,7 @@ async fn send(
 async fn ship(node: &Arc<Node>, peer: &Arc<Peer>, loads: Vec<Load>) {
     let Some(sibling) = node.sibling() else { return };
     let refused = match put(peer, &loads).await {
-        Some(copies) => settle(node, sibling, peer, &loads, &copies).await,
+        Some((copies, turn)) => settle(node, sibling, peer, &loads, &copies, turn).await,
         None => {
             doubt(node, sibling, peer).await;
             loads.iter().collect()
@@ -243,7 +243,7 @@ async fn ship(node: &Arc<Node>, peer: &Arc<Peer>, loads: Vec<Load>) {
     for (aging, loads) in rest.into_values() {
         let loads: Vec<Load> = loads.iter().map(|l| Load { at: l.at, parcel: l.parcel.clone() }).collect();
         let refused = match put(&aging, &loads).await {
-            Some(copies) => settle(node, sibling, &aging, &loads, &copies).await,
+            Some((copies, turn)) => settle(node, sibling, &aging, &loads, &copies, turn).await,
             None => {
                 doubt(node, sibling, &aging).await;
                 loads.iter().collect()
@@ -255,13 +255,14 @@ async fn ship(node: &Arc<Node>, peer: &Arc<Peer>, loads: Vec<Load>) {
     }
 }
 
-async fn put(peer: &Peer, loads: &[Load]) -> Option<Vec<i64>> {
+async fn put<'p>(peer: &'p Peer, loads: &[Load]) -> Option<(Vec<i64>, Turn<'p>)> {
     let mut out = wire::batch_head("GS.PUT", &[], loads.len(), wire::PUT_WORDS);
     for load in loads {
         load.parcel.encode(&mut out);
     }
-    let replies = peer.link.call_encoded(out, 1).await.ok()?;
-    wire::integers(replies.first()?).filter(|copies| copies.len() == loads.len())
+    let (reply, turn) = peer.lane.give(&peer.link, out).await?;
+    let copies = wire::integers(&reply).filter(|copies| copies.len() == loads.len())?;
+    Some((copies, turn))
 }
 
 /// Tells the relay what a node took; the relay lists and frees it. Returns what the node did not take.
@@ -271,6 +272,7 @@ async fn settle<'l>(
     peer: &Peer,
     loads: &'l [Load],
     copies: &[i64],
+    turn: Turn<'_>,
 ) -> Vec<&'l Load> {
     let (taken, refused): (Vec<_>, Vec<_>) = loads.iter().zip(copies).partition(|(_, copy)| **copy > 0);
     let index = peer.index.to_string();
@@ -285,10 +287,7 @@ async fn settle<'l>(
         encode_arg_u64(&mut out, load.at.w4);
     }
     if !taken.is_empty() {
-        let answers = match sibling.relay.call_encoded(out, 1).await.as_deref() {
-            Ok([reply]) => wire::integers(reply),
-            _ => None,
-        };
+        let answers = turn.tell(&sibling.relay, out).await.as_ref().and_then(wire::integers);
         // Without an answer nothing is known: the relay may have freed them, and then `abort` finds another
         // incarnation and does nothing; or it has not, and they are live again and will be sent again.
         let unheard = answers.is_none();

@@ -4,9 +4,11 @@
 //! It links nothing into the section and decides nothing about versions: the relay does. When it dies, what it
 //! had marked stays readable, and its successor takes it over.
 
+mod lane;
 mod members;
 mod placement;
 
+pub use lane::{Lane, Turn};
 pub use members::{Held, assign, drain, join, keys_page, leave};
 pub use placement::{Peer, Placement, Share, Tables};
 
@@ -109,14 +111,15 @@ pub async fn copy(node: Arc<Node>, parcel: Parcel) -> Result<(u16, u64), Refusal
     let peer = sibling.target(Tier::Expansion, slot_of(&parcel.key)).ok_or_else(nobody)?;
     let mut out = wire::batch_head("GS.PUT", &[], 1, wire::PUT_WORDS);
     parcel.encode(&mut out);
-    let Ok(replies) = peer.link.call_encoded(out, 1).await else {
+    // Its number goes back with the answer, beside the lane: the relay lists it only while the record is here.
+    let Some((reply, _turn)) = peer.lane.give(&peer.link, out).await else {
         // It may have arrived: until the node has reported, what is changed is remembered.
         if let Some(sibling) = node.sibling() {
             demote::doubt(&node, sibling, &peer).await;
         }
         return Err(nobody());
     };
-    match replies.first().and_then(wire::integers).as_deref() {
+    match wire::integers(&reply).as_deref() {
         Some([copy]) if *copy > 0 => Ok((peer.index, *copy as u64)),
         _ => Err(nobody()),
     }
@@ -141,11 +144,10 @@ pub async fn pass_along(node: &Arc<Node>, from: &str, loads: Vec<(Parcel, u64)>)
     for (peer, group) in groups.into_values() {
         let mut out = wire::batch_head("GS.PUT", &[], group.len(), wire::PUT_WORDS);
         group.iter().for_each(|i| loads[*i].0.encode(&mut out));
-        let copies = match peer.link.call_encoded(out, 1).await.as_deref() {
-            Ok([reply]) => wire::integers(reply).filter(|copies| copies.len() == group.len()),
-            _ => None,
-        };
-        let Some(copies) = copies else {
+        let answer = peer.lane.give(&peer.link, out).await.and_then(|(reply, turn)| {
+            Some((wire::integers(&reply).filter(|copies| copies.len() == group.len())?, turn))
+        });
+        let Some((copies, turn)) = answer else {
             demote::doubt(node, sibling, &peer).await;
             continue;
         };
@@ -165,11 +167,8 @@ pub async fn pass_along(node: &Arc<Node>, from: &str, loads: Vec<(Parcel, u64)>)
         if taken.is_empty() {
             continue;
         }
-        let told = match sibling.relay.call_encoded(out, 1).await.as_deref() {
-            Ok([reply]) => wire::integers(reply).filter(|told| told.len() == taken.len()),
-            _ => None,
-        };
-        let Some(told) = told else {
+        let told = turn.tell(&sibling.relay, out).await.as_ref().and_then(wire::integers);
+        let Some(told) = told.filter(|told| told.len() == taken.len()) else {
             demote::doubt(node, sibling, &peer).await;
             continue;
         };

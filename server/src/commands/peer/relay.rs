@@ -8,7 +8,7 @@ use crate::core::node::{Node, Relay};
 use crate::core::outbox::{Mode, Order};
 use crate::core::{resolve, topics};
 use crate::roles::wire;
-use gs_client::cache::{BlockRef, Release};
+use gs_client::cache::{BlockRef, KeyId, Release};
 use gs_resp::{Args, Refusal, Writer};
 use std::sync::Arc;
 
@@ -56,15 +56,15 @@ fn settle(
     let id = node.id(db, key);
     let _lock = node.stripes.lock(&id);
     let _move = node.stripes.moving();
+    // A relief that lost its sessions meanwhile lost this copy too: the record stays here.
+    if gone_unheard(relay, &id, db, index, version, number) || relay.is_lost(index) {
+        return 2;
+    }
     // What is freed must be this very record: a peer that names another key's block changes nothing.
     let here = node.cache.section().peek(&id, key, node.now_ms());
     if here.is_none_or(|meta| meta.at.index != at.index || meta.at.ctl != at.ctl || meta.version != version) {
         // Where the relief is listed with this version already, it stored its listed copy again.
         return if relay.directory.renumber(&id, db, index, version, number) { 3 } else { 0 };
-    }
-    // A relief that lost its sessions meanwhile lost this copy too: the record stays here.
-    if relay.is_condemned(index, number) || relay.is_lost(index) {
-        return 2;
     }
     let was_second =
         relay.directory.holders(&id).iter().any(|h| h.node == index && h.version == version && h.second);
@@ -98,6 +98,16 @@ fn settle(
     }
 }
 
+/// True if a copy went before it was reported. It had taken the place of an earlier one of its node, which is
+/// then gone too.
+fn gone_unheard(relay: &Relay, id: &KeyId, db: u8, index: u16, version: u64, copy: u64) -> bool {
+    let gone = relay.is_condemned(index, copy);
+    if gone {
+        relay.directory.forget_copy(id, db, index, version);
+    }
+    gone
+}
+
 pub(super) fn relocate(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let relay = ctx.node.owner()?;
     let (from, to) = (wire::number(args, 1)? as u16, wire::number(args, 2)? as u16);
@@ -109,7 +119,7 @@ pub(super) fn relocate(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         let _lock = ctx.node.stripes.lock(&id);
         let _move = ctx.node.stripes.moving();
         // What is gone already, or with its node, is not listed: the old copy stays.
-        let gone = relay.is_condemned(to, new) || relay.is_lost(to);
+        let gone = gone_unheard(relay, &id, db, to, version, new) || relay.is_lost(to);
         let relocated = match gone {
             true => Relocated::Unheard,
             false => relay.directory.relocate(&id, db, (from, old), (to, version, new)),

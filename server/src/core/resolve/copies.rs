@@ -165,9 +165,10 @@ pub(super) fn keep(node: &Node, relay: &Relay, holder: &Holder, db: u8, key: &[u
     relay.moves.push(db, key);
     node.metrics.promoted.add(1);
     for old in relay.directory.shadow_all(&id, db).0 {
-        let mode = match old.node == holder.node {
-            true => Mode::Drop(fetched.copy),
-            false if old.version < meta.version => Mode::Floor(meta.version),
+        // By the number that is listed: another one that the holder has by now is still to be reported, and its
+        // report finds nothing that it could be listed for.
+        let mode = match old.version < meta.version {
+            true => Mode::Floor(meta.version),
             false => Mode::Drop(old.copy),
         };
         relay.outbox.push(old.node, Order { mode, db, key: key.into(), id, copy: old.copy });

@@ -3,7 +3,7 @@
 use crate::core::members::Tier;
 use crate::core::node::Node;
 use crate::roles::pause;
-use crate::roles::sibling::{Peer, Sibling};
+use crate::roles::sibling::{Lane, Peer, Sibling};
 use crate::roles::wire;
 use gs_resp::{Code, Refusal, Reply, encode_arg, encode_arg_u64};
 use std::sync::Arc;
@@ -58,6 +58,7 @@ pub async fn join(
                 total: AtomicU64::new(0),
                 told_up: AtomicBool::new(true),
                 reports: AtomicU64::new(0),
+                lane: Lane::default(),
                 draining: AtomicBool::new(false),
             }));
             placement.assign();

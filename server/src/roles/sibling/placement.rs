@@ -1,6 +1,7 @@
 //! Which reliefs have joined, and which of them owns which slot.
 
 use crate::core::members::Tier;
+use crate::roles::sibling::Lane;
 use gs_client::link::Link;
 use gs_policies::place::{self, NOBODY, SLOTS};
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct Peer {
     pub weight: AtomicU64,
     /// The link to it.
     pub link: Link,
+    /// The order in which the relay is told what it took.
+    pub lane: Lane,
     /// When it was last heard from, boot-time milliseconds.
     pub heard_ms: AtomicU64,
     /// Sessions it said it holds.
