@@ -97,8 +97,8 @@ const WANTED: &[Wanted] = &[
     },
     Wanted {
         command: "sscan",
-        reason: "an order of our own, but for sets of integers",
-        judge: unless_by_number,
+        reason: "an order and pages of our own, but for sets of integers",
+        judge: same_page_unless_by_number,
     },
     Wanted { command: "hgetall", reason: "a big hash has an order of our own", judge: same_members_when_big },
     Wanted {
@@ -303,13 +303,18 @@ fn next_second(theirs: &Answer, mine: &Answer) -> bool {
     }
 }
 
-/// As [`same_members_when_big`]; Redis pages a big hash only.
-fn same_page_when_big(theirs: &Answer, mine: &Answer) -> bool {
+/// Whether Redis gives out a page that is not the last: it does so of its larger encodings only.
+fn has_pages(theirs: &Answer) -> bool {
     let pages = |v: &Value| matches!(v, Value::Array(page) if page.first().is_some_and(|c| c.flat() != "0"));
-    if theirs.values.iter().any(pages) {
-        return same_shape(theirs, mine);
-    }
-    same_members_when_big(theirs, mine)
+    theirs.values.iter().any(pages)
+}
+
+fn same_page_when_big(theirs: &Answer, mine: &Answer) -> bool {
+    if has_pages(theirs) { same_shape(theirs, mine) } else { same_members_when_big(theirs, mine) }
+}
+
+fn same_page_unless_by_number(theirs: &Answer, mine: &Answer) -> bool {
+    if has_pages(theirs) { same_shape(theirs, mine) } else { unless_by_number(theirs, mine) }
 }
 
 /// The same members where a page is the last one; pages before it are cut elsewhere.

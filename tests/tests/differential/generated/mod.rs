@@ -272,7 +272,10 @@ fn whatever_the_grammar_allows() {
                 let differ = |key: &&(usize, String)| theirs.get(*key) != mine.get(*key);
                 let keys: BTreeSet<_> = theirs.keys().chain(mine.keys()).filter(differ).collect();
                 let each = |key: &&(usize, String)| {
-                    format!("{key:?}: redis {:?}, gs {:?}", theirs.get(*key), mine.get(*key))
+                    let about = |words: &&Vec<Vec<u8>>| words.iter().any(|word| *word == key.1.as_bytes());
+                    let calls: Vec<String> = calls.iter().filter(about).map(|words| shown(words)).collect();
+                    let (theirs, mine, calls) = (theirs.get(*key), mine.get(*key), calls.join(" ; "));
+                    format!("{key:?}: redis {theirs:?}, gs {mine:?}, after {calls}")
                 };
                 findings.push(format!(
                     "seed {seed} {protocol:?}: the keyspace differs\n    {}",
