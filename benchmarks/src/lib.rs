@@ -1,5 +1,6 @@
 //! Measurements of gs beside its peers.
 
+pub mod callgrind;
 pub mod compare;
 pub mod overhead;
 pub mod plot;

@@ -1,5 +1,6 @@
-//! Instructions of each operation of the section, counted by callgrind: the figure that a busy machine does not
-//! blur. Each operation runs N and 2N times under valgrind; the difference is its own.
+//! Instructions of each operation of the section, and of GET and SET of the server, counted by callgrind: the figure
+//! that a busy machine does not blur. Each operation of the section runs N and 2N times under valgrind; the difference
+//! is its own.
 //!
 //! `cargo run --release -p benchmarks --bin instructions`            compares with the baseline, fails above +10 %
 //! `cargo run --release -p benchmarks --bin instructions -- --bless` writes the baseline anew
@@ -9,12 +10,12 @@ use std::fmt::Write as _;
 use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
+use benchmarks::callgrind::{self, LIMIT, baseline};
+use benchmarks::compare::options::gs_server;
 use benchmarks::section::store::{Keys, Shape, Store};
 
 const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/baselines/instructions.txt");
 const TIMES: usize = 2000;
-/// Growth that fails the comparison.
-const LIMIT: f64 = 1.10;
 const OPERATIONS: [&str; 7] =
     ["hit-64", "hit-384", "hit-4096", "many16-384", "miss-384", "set-384", "delete-384"];
 
@@ -40,25 +41,29 @@ fn main() -> anyhow::Result<()> {
 
 fn compare() -> anyhow::Result<()> {
     let text = std::fs::read_to_string(BASELINE).with_context(|| format!("reading {BASELINE}"))?;
-    let baseline: BTreeMap<&str, f64> = text
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split_once(' '))
-        .filter_map(|(operation, count)| Some((operation, count.parse().ok()?)))
-        .collect();
+    let baseline = baseline(&text);
     let mut grown = 0;
     for (operation, count) in count_all()? {
-        let was = *baseline.get(operation).with_context(|| format!("{operation} is not in {BASELINE}"))?;
+        let Some(&was) = baseline.get(operation) else {
+            println!("{operation:<16} {count:>8.0}  no baseline: --bless writes one");
+            continue;
+        };
         let over = count > was * LIMIT;
         grown += usize::from(over);
         let verdict = if over { "GREW" } else { "ok" };
-        println!("{operation:<12} {count:>8.0}  baseline {was:>8.0}  x{:.2}  {verdict}", count / was);
+        println!("{operation:<16} {count:>8.0}  baseline {was:>8.0}  x{:.2}  {verdict}", count / was);
     }
     ensure!(grown == 0, "{grown} operations take over 10 % more instructions than {BASELINE} says");
     Ok(())
 }
 
 fn count_all() -> anyhow::Result<BTreeMap<&'static str, f64>> {
+    let mut all: BTreeMap<_, _> = of_section()?;
+    all.append(&mut callgrind::of_server(&gs_server(None)?)?);
+    Ok(all)
+}
+
+fn of_section() -> anyhow::Result<BTreeMap<&'static str, f64>> {
     OPERATIONS
         .iter()
         .map(|&operation| {
@@ -79,10 +84,7 @@ fn collected(operation: &str, times: usize) -> anyhow::Result<u64> {
         .context("valgrind is needed")?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{operation} failed under valgrind:\n{said}");
-    said.lines()
-        .find_map(|line| line.split_once("Collected : "))
-        .and_then(|(_, count)| count.trim().parse().ok())
-        .with_context(|| format!("no count in:\n{said}"))
+    callgrind::collected(&said)
 }
 
 fn run(operation: &str, times: usize) -> anyhow::Result<()> {

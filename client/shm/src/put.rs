@@ -35,6 +35,11 @@ impl Section {
             }
             old = mem.newest(&rec.id, |db| self.min_epoch(db));
         }
+        // All of the old record will be scrubbed: it arrives while the new one is written. And who only ever writes
+        // learns here how much of a record to ask for.
+        if let Some((_, head)) = &old {
+            self.prefetch_rest(mem, head);
+        }
         // Looked at before the bytes are written: a full bucket is then found out cheaply.
         if mem.loose_place(&rec.id).is_none() && !self.clear_buckets(&rec.id, now_ms) {
             count(&self.counters.bucket_full);

@@ -230,6 +230,18 @@ mod tests {
         assert_eq!(again.unwrap_err().kind(), io::ErrorKind::AddrInUse);
     }
 
+    /// A reply that is smaller than a packet must not wait for the acknowledgement of the one before: 40 ms for each
+    /// batch of a pipeline, where it does.
+    #[test]
+    fn accepted_connections_send_at_once() {
+        let (addr, sockets) = bind("127.0.0.1", 0, 2).unwrap();
+        sockets.iter().for_each(|socket| socket.set_nonblocking(true).unwrap());
+        let _client = std::net::TcpStream::connect(addr).unwrap();
+        let accepted = std::iter::repeat_with(|| sockets.iter().find_map(|socket| socket.accept().ok()));
+        let (stream, _) = accepted.flatten().next().unwrap();
+        assert!(stream.nodelay().unwrap());
+    }
+
     /// The threads of one server share its port.
     #[test]
     fn the_threads_of_one_server_share_a_port() {
