@@ -15,6 +15,9 @@ const MANUAL_UNIX_BASE_MS: u64 = 1_700_000_000_000;
 const OFFSET_SLACK_NS: i64 = 2_000_000;
 /// The offset is read anew at least this often, whatever the coarse clocks say.
 const OFFSET_AGE_MAX_NS: i64 = 1_000_000_000;
+/// How late a tick of the kernel may be: some milliseconds where a virtual machine's host runs another one (6 were
+/// seen with ticks of 4).
+const LATE_TICK_MS: u64 = 20;
 
 /// The source of time of a node. Cloning is cheap and all clones agree.
 #[derive(Clone, Debug)]
@@ -70,7 +73,7 @@ impl Clock {
         }
     }
 
-    /// Boot-time milliseconds, at most [`Clock::coarse_granularity_ms`] behind [`Clock::now_ms`] and never ahead of
+    /// Boot-time milliseconds, at most [`Clock::coarse_lag_ms`] behind [`Clock::now_ms`] and never ahead of
     /// it by more than the read itself takes. Notices a suspend.
     pub fn now_coarse_ms(&self) -> u64 {
         match &self.0 {
@@ -80,9 +83,9 @@ impl Clock {
     }
 
     /// How far the coarse clock may be behind; whoever grants a lease takes this off.
-    pub fn coarse_granularity_ms(&self) -> u64 {
+    pub fn coarse_lag_ms(&self) -> u64 {
         match &self.0 {
-            Source::Real(coarse) => coarse.granularity_ms,
+            Source::Real(coarse) => coarse.granularity_ms + LATE_TICK_MS,
             Source::Manual(_) => 0,
         }
     }
@@ -162,17 +165,14 @@ mod tests {
     /// Leases are granted by the exact clock and judged by the coarse one; if the coarse one ran ahead or lagged by
     /// more than it says, a lease would be too short or too long.
     #[test]
-    fn coarse_is_behind_by_at_most_its_granularity() {
+    fn coarse_is_behind_by_at_most_its_lag() {
         let clock = Clock::real();
         for _ in 0..10_000 {
             let before = clock.now_ms();
             let coarse = clock.now_coarse_ms();
             let after = clock.now_ms();
             assert!(coarse <= after + 1, "{coarse} ran ahead of {after}");
-            assert!(
-                coarse + clock.coarse_granularity_ms() + 1 >= before,
-                "{coarse} is too far behind {before}"
-            );
+            assert!(coarse + clock.coarse_lag_ms() + 1 >= before, "{coarse} is too far behind {before}");
         }
     }
 

@@ -172,8 +172,7 @@ impl<'a> Follower<'a> {
             return Err(LinkError::Protocol(format!("the stream is at {seq}, {} was applied", self.applied)));
         }
         connection.renewed_from_ms = Some(sent_ms);
-        let until_ms =
-            (sent_ms + connection.lease_ms).saturating_sub(self.cache.clock().coarse_granularity_ms());
+        let until_ms = (sent_ms + connection.lease_ms).saturating_sub(self.cache.clock().coarse_lag_ms());
         Ok(self.cache.section().renew(self.epoch, until_ms))
     }
 
