@@ -10,25 +10,32 @@ use crate::evict::{Evict, Verdict, View, expired};
 /// Two things temper it, both measured (`benchmarks/results/policy.md`):
 ///
 /// * Beyond a time of grace, idleness counts the more the less a record was read since it came: a login that
-///   bounced is known by its silence, while within the grace everybody is between two requests.
+///   bounced is known by its silence, while within the grace everybody is between two requests. After a while that has
+///   been said, and idleness is idleness again.
 /// * Records that were never read (*newcomers*) hold a share of the room at most. Beyond it the idlest of them go
-///   first, so a scan, or a wave of robots, displaces its own.
+///   first, so a scan, or a wave of robots, displaces its own. The share is the larger the less time they had to be
+///   read again: where the room is so short that they leave within seconds, most would have come back.
 ///
 /// It has no memory: who goes depends on the records in view alone, so any process may choose at any time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recency {
     /// Up to this idleness only idleness counts. Milliseconds.
     pub grace_ms: u64,
-    /// The share of records that newcomers may hold, in percent.
+    /// For so long beyond the grace silence tells who was hardly read. Milliseconds.
+    pub telling_ms: u64,
+    /// The share of records that newcomers may hold once they have had half the grace, in percent.
     pub newcomers_pct: u8,
+    /// The share that they may hold while they have only just come, in percent.
+    pub newest_pct: u8,
 }
 
 impl Recency {
     /// The default, as a constant.
-    pub const DEFAULT: Recency = Recency { grace_ms: 60_000, newcomers_pct: 30 };
+    pub const DEFAULT: Recency =
+        Recency { grace_ms: 60_000, telling_ms: 600_000, newcomers_pct: 20, newest_pct: 50 };
 
-    /// How much a record deserves to go: its idleness in thirds of milliseconds, times 4 beyond the grace if it was
-    /// never read, times 2 if once, times 4/3 if twice.
+    /// How much a record deserves to go: its idleness in thirds of milliseconds, times 4 beyond the grace for as long as that
+    /// tells, if it was never read, times 2 if once, times 4/3 if twice.
     #[must_use]
     pub fn rank(&self, refs: u8, idle_ms: u64) -> u64 {
         let times: u64 = match refs {
@@ -38,8 +45,17 @@ impl Recency {
             _ => 3,
         };
         let grace = idle_ms.min(self.grace_ms);
-        let beyond = idle_ms - grace;
-        grace.saturating_mul(3).saturating_add(beyond.saturating_mul(times))
+        let telling = (idle_ms - grace).min(self.telling_ms);
+        let rest = idle_ms - telling;
+        rest.saturating_mul(3).saturating_add(telling.saturating_mul(times))
+    }
+
+    /// The percentage that newcomers of this mean idleness may hold.
+    fn share_pct(&self, mean_idle_ms: u64) -> usize {
+        let half = (self.grace_ms / 2).max(1);
+        let had = mean_idle_ms.min(half);
+        let [least, most] = [self.newcomers_pct, self.newest_pct.max(self.newcomers_pct)].map(u64::from);
+        (most - (most - least).saturating_mul(had) / half) as usize
     }
 
     /// Chooses `wanted` of the records met (or all, if there are fewer): they are the first of `met` afterwards, and
@@ -47,7 +63,8 @@ impl Recency {
     pub fn choose<T>(&self, met: &mut [T], wanted: usize, view: impl Fn(&T) -> (u8, u64)) -> usize {
         let wanted = wanted.min(met.len());
         let newcomers = newcomers_first(met, &view);
-        let allowed = met.len() * usize::from(self.newcomers_pct) / 100;
+        let idle_ms = met[..newcomers].iter().fold(0u64, |sum, one| sum.saturating_add(view(one).1));
+        let allowed = met.len() * self.share_pct(idle_ms / newcomers.max(1) as u64) / 100;
         let banned = newcomers.saturating_sub(allowed).min(wanted);
         let rank = |record: &T| {
             let (refs, idle_ms) = view(record);

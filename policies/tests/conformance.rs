@@ -10,7 +10,7 @@ use proptest::prelude::*;
 fn open() -> [Box<dyn Evict>; 4] {
     [
         Box::new(Recency::default()),
-        Box::new(Recency { grace_ms: 0, newcomers_pct: 100 }),
+        Box::new(Recency { grace_ms: 0, newcomers_pct: 100, ..Recency::DEFAULT }),
         Box::new(Fifo { older_than_ms: 0 }),
         Box::new(LeastLife { remaining_up_to_ms: u64::MAX }),
     ]
@@ -19,7 +19,7 @@ fn open() -> [Box<dyn Evict>; 4] {
 /// And with it shut: what they take now, they take for another reason.
 fn shut() -> [Box<dyn Evict>; 3] {
     [
-        Box::new(Recency { grace_ms: u64::MAX, newcomers_pct: 0 }),
+        Box::new(Recency { grace_ms: u64::MAX, newcomers_pct: 0, ..Recency::DEFAULT }),
         Box::new(Fifo { older_than_ms: u64::MAX }),
         Box::new(LeastLife { remaining_up_to_ms: 0 }),
     ]
@@ -211,15 +211,26 @@ fn recency_goes_by_idleness_and_beyond_the_grace_by_reads_too() {
 
 #[test]
 fn a_scan_displaces_its_own() {
-    let mut met: Vec<(u8, u64)> = vec![(3, 1_800_000); 50];
-    met.extend([(0, 1000); 50]);
-    let policy = Recency::DEFAULT;
-    let chosen = policy.choose(&mut met, 15, |view| *view);
-    assert!(met[..chosen].iter().all(|(refs, _)| *refs == 0), "half of the room is more than newcomers get");
-    let mut few: Vec<(u8, u64)> = vec![(3, 1_800_000); 80];
-    few.extend([(0, 1000); 20]);
-    let chosen = policy.choose(&mut few, 15, |view| *view);
-    assert!(few[..chosen].iter().all(|(refs, _)| *refs == 3), "a share of it they do get");
+    let among = |newcomers: usize, idle_ms: u64| {
+        let mut met: Vec<(u8, u64)> = vec![(3, 1_800_000); 100 - newcomers];
+        met.extend(vec![(0, idle_ms); newcomers]);
+        let chosen = Recency::DEFAULT.choose(&mut met, 15, |view| *view);
+        met[..chosen].iter().filter(|(refs, _)| *refs == 0).count()
+    };
+    assert_eq!(among(50, 40_000), 15, "half of the room is more than newcomers get");
+    assert_eq!(among(15, 40_000), 0, "a share of it they do get");
+    assert_eq!(among(40, 1_000), 0, "and a larger one while nobody can know who comes back");
+    assert_eq!(among(65, 1_000), 15, "but never all of it");
+}
+
+#[test]
+fn silence_tells_for_a_while() {
+    let rank = |refs, idle_ms| Recency::DEFAULT.rank(refs, idle_ms);
+    let ahead = |idle_ms| rank(0, idle_ms) - rank(3, idle_ms);
+    assert_eq!(ahead(60_000), 0);
+    assert!(ahead(120_000) > 0 && ahead(660_000) > ahead(120_000));
+    assert_eq!(ahead(660_000), ahead(6_600_000), "who is silent for hours is only that");
+    assert_eq!(rank(3, u64::MAX), u64::MAX);
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub struct Gait {
 
 impl Default for Gait {
     fn default() -> Self {
-        Gait { ahead_one_in: 1024, window_per_block: 8, window_least: 256, clock: false }
+        Gait { ahead_one_in: 4096, window_per_block: 8, window_least: 256, clock: false }
     }
 }
 

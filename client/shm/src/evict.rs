@@ -34,7 +34,7 @@ pub(crate) fn longest_idle(met: &mut [Met], wanted: usize) -> usize {
 /// Blocks made free beyond what is asked for, so that one walk serves many writes...
 const AHEAD_MAX: usize = 64;
 /// ... but no more than one in so many of a small section, whose hit ratio they would cost.
-const AHEAD_ONE_IN: usize = 1024;
+const AHEAD_ONE_IN: usize = 4096;
 /// Blocks looked at for each that is wanted.
 const WINDOW_PER_BLOCK: usize = 8;
 /// Blocks looked at in any case.
