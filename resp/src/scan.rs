@@ -76,6 +76,10 @@ fn bulk(
         Some(len) => usize::try_from(len).map_err(|_| GuardError::Length)?,
         None => return Err(GuardError::Length),
     };
+    // A verbatim string begins with its format and a colon.
+    if kind == b'=' && len < 4 {
+        return Err(GuardError::Length);
+    }
     if len > limits.bulk_bytes_max {
         return Err(GuardError::BulkTooLong);
     }

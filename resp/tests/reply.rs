@@ -186,6 +186,7 @@ fn what_is_no_reply_is_refused() {
         ("%-1\r\n", GuardError::Length),
         ("!-1\r\n", GuardError::Length),
         ("*01\r\n", GuardError::Length),
+        ("=3\r\ntxt\r\n", GuardError::Length),
         ("+a\rb", GuardError::Terminator),
         ("$1\r\nabc", GuardError::Terminator),
     ] {
