@@ -252,6 +252,12 @@ impl Link {
         self.shared.state.load(Ordering::Acquire) == UP
     }
 
+    /// Whether the last attempt to connect failed, or the link was closed: calls are refused until the next attempt
+    /// succeeds. While the first attempt is still under way, calls wait for it.
+    pub fn is_down(&self) -> bool {
+        matches!(self.shared.state.load(Ordering::Acquire), DOWN | CLOSED)
+    }
+
     /// Waits until the connection stands; for ever, if it never does.
     pub async fn up(&self) -> Result<(), LinkError> {
         self.up.clone().wait_for(|up| *up).await.map(drop).map_err(|_| LinkError::Closed)

@@ -78,7 +78,8 @@ impl Sibling {
                 "the relief that holds the session has not joined; try again later",
             )
         })?;
-        if peer.is_up() {
+        // One that has just joined is still being connected to: the question waits for that.
+        if !peer.link.is_down() {
             return Ok(peer.link.clone());
         }
         let text = format!("relief '{}' holds the session and cannot be reached; try again later", peer.name);
