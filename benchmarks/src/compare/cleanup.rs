@@ -14,7 +14,7 @@ struct Left {
 
 static LEFT: Mutex<Vec<Left>> = Mutex::new(Vec::new());
 
-/// Remembers a server until [`forget`].
+/// Remembers a server until it ended.
 pub fn remember(group: u32, dir: &Path) {
     LEFT.lock().unwrap_or_else(PoisonError::into_inner).push(Left { group, dir: dir.to_path_buf() });
 }

@@ -6,8 +6,8 @@
 //! falls off its end has a gap, says so to itself and flushes its section. Nothing is appended before the first
 //! agent ever connects.
 //!
-//! Agents are told of new events at most once in `GAP` (a millisecond), the first time at once: a change alone is not held back,
-//! and many in a row cost each agent one write for all. A change that somebody waits for is told at once too.
+//! Agents are told of new events at most once in a millisecond, the first time at once: a change alone is not held
+//! back, and many in a row cost each agent one write for all. A change that somebody waits for is told at once too.
 
 use bytes::Bytes;
 use gs_resp::{Protocol, ReplyGuard, Writer};
