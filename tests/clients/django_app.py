@@ -57,7 +57,8 @@ def story(make, forget):
     workers = [threading.Thread(target=touch) for _ in range(2)]
     [w.start() for w in workers]
     [w.join() for w in workers]
-    assert 20 <= make(key)["seen"] <= 40
+    # Django reads, changes and writes: the last writer wins, and the least that two of them can leave is 2.
+    assert 2 <= make(key)["seen"] <= 40
     make(key).flush()
     assert not make().exists(key)
     assert make(key).get("user") is None
