@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 const SHARDS: usize = 64;
+
 struct Shard {
     table: HashTable<Entry>,
 }

@@ -160,7 +160,8 @@ pub struct Relay {
     pub unreported: AtomicUsize,
     /// Reliefs that may hold a copy that nobody listed.
     pub doubted: AtomicUsize,
-    /// Copies that were ordered dropped because a report named them: node and number, and when.
+    /// Copies that were ordered dropped because a report named them, or whose holder said that they went: node and
+    /// number, and when.
     pub condemned: Mutex<HashMap<(u16, u64), u64>>,
     /// Second copies on their way.
     pub copying: Copying,

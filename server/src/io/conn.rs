@@ -6,6 +6,7 @@
 
 mod ahead;
 mod deliver;
+mod output;
 mod run;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

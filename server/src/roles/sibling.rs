@@ -127,7 +127,7 @@ pub async fn copy(node: Arc<Node>, parcel: Parcel) -> Result<(u16, u64), Refusal
 }
 
 /// Hands sessions of an expansion node on to the aging node of their slot. For each: 1 the relay lists it there
-/// now, 0 nobody reads this copy any more, -1 it stays where it is.
+/// now, 0 nobody reads this copy any more, 2 both copies stay, -1 it stays where it is.
 pub async fn pass_along(node: &Arc<Node>, from: &str, loads: Vec<(Parcel, u64)>) -> Vec<i64> {
     let mut answers = vec![-1; loads.len()];
     let Some(sibling) = node.sibling() else {

@@ -40,7 +40,8 @@ pub(super) fn moved(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 /// One session that a relief has taken. 1: listed there, freed here. 0: this record is no longer the truth.
-/// 2: its deadline changed while it was on its way. 3: as 0 or 2, but the relief's copy stays: it is listed.
+/// 2: its deadline changed while it was on its way; 2 also: it went before it was reported, or its node is lost.
+/// 3: as 0 or 2, but the relief's copy stays: it is listed.
 #[allow(clippy::too_many_arguments)]
 fn settle(
     node: &Node,
