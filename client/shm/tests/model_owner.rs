@@ -9,41 +9,22 @@
 //! here (loom covers the rest). Key 0 is the one that is fought over; key 1 only sits in a slot and wants to
 //! stay readable.
 
+#[path = "support/explore.rs"]
+mod explore;
 #[path = "model/state.rs"]
 mod state;
 #[path = "model/steps.rs"]
 mod steps;
 
-use std::collections::{HashSet, VecDeque};
-use std::hash::{BuildHasher, RandomState};
-
 use state::{Limits, Mutant, State};
 
 /// Explored states, or the first violation and how many states it took.
 fn explore(limits: Limits, mutant: Mutant) -> Result<usize, (String, usize)> {
-    // States are kept whole in the queue and as 128-bit hashes in the set of those seen: at a few million
-    // states the chance of a collision is about 10^-25.
-    let (one, two) = (RandomState::new(), RandomState::new());
-    let mut seen = HashSet::new();
-    let mut queue = VecDeque::new();
-    let start = State::start(limits);
-    seen.insert((one.hash_one(&start), two.hash_one(&start)));
-    queue.push_back(start);
-    let mut next = Vec::new();
-    while let Some(state) = queue.pop_front() {
-        next.clear();
-        state.successors(mutant, &mut next);
-        for mut successor in next.drain(..) {
-            successor.observe();
-            if let Err(what) = successor.invariant() {
-                return Err((format!("{what}\n{successor:#?}"), seen.len()));
-            }
-            if seen.insert((one.hash_one(&successor), two.hash_one(&successor))) {
-                queue.push_back(successor);
-            }
-        }
-    }
-    Ok(seen.len())
+    let steps = |state: &State, next: &mut Vec<State>| {
+        state.successors(mutant, next);
+        next.iter_mut().for_each(State::observe);
+    };
+    explore::explore(State::start(limits), steps, State::invariant)
 }
 
 const NONE: Limits = Limits {
