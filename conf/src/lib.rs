@@ -45,6 +45,6 @@ pub use size::{parse_bytes, parse_millis, show_bytes, show_millis};
 pub use table::{CLIENT_ENV_PREFIX, ENV_PREFIX, client_rows, rows};
 pub use value::Value;
 pub use words::{
-    Backing, ClientAuth, Destroy, JournalMode, LogFormat, LogLevel, OnFull, Partition, PortChoice, Push,
-    Role, SiblingMode,
+    Accept, Backing, ClientAuth, Destroy, JournalMode, LogFormat, LogLevel, OnFull, Partition, PortChoice,
+    Push, Role, SiblingMode,
 };

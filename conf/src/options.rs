@@ -2,8 +2,8 @@
 
 use crate::row::{Form, Kind, alias, alias_as, group, row, row_per};
 use crate::words::{
-    Backing, ClientAuth, Destroy, JournalMode, LogFormat, LogLevel, OnFull, Partition, PortChoice, Push,
-    Role, SiblingMode,
+    Accept, Backing, ClientAuth, Destroy, JournalMode, LogFormat, LogLevel, OnFull, Partition, PortChoice,
+    Push, Role, SiblingMode,
 };
 use gs_policies::params;
 
@@ -61,6 +61,8 @@ group! {
         dir: String = row(Kind::Text, "gs-data").flag("--dir").redis(alias("dir"));
         /// Threads that serve clients; 0 is one per core.
         threads: u16 = row(Kind::Integer { min: 0, max: 1024 }, "0");
+        /// How connections come to the threads: spread by the kernel, which hashes addresses and not loads (`kernel`), or handed to the thread that has the fewest (`handed`).
+        accept: Accept = row(Kind::Choice(Accept::WORDS), "kernel");
         /// The HOST:PORT under which other nodes reach this one. Empty: the address of its links and its port.
         announce: String = row(Kind::Text, "");
         /// How long a front end may answer from its section without hearing from the relay.

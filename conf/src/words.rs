@@ -42,6 +42,16 @@ choice! {
 }
 
 choice! {
+    /// How connections come to the threads that serve them (`accept`).
+    pub enum Accept {
+        /// Every thread listens, and the kernel chooses by a hash of the addresses.
+        Kernel = "kernel",
+        /// One thread accepts and hands each connection to the thread that has the fewest.
+        Handed = "handed",
+    }
+}
+
+choice! {
     /// Where a section lives (`section.backing`).
     pub enum Backing {
         /// In shared memory: others may attach, and a restart finds it again.

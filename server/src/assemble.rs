@@ -10,12 +10,12 @@ mod ports;
 
 use crate::core::node::{Node, NodeRole};
 use crate::http::{self, Pages};
-use crate::io::listen::Edge;
+use crate::io::listen::{Arrivals, Edge};
 use crate::io::{child, drain, tls};
 use crate::metrics::Publisher;
 use crate::roles;
 use anyhow::Context as _;
-use gs_conf::{Config, Role, SiblingMode};
+use gs_conf::{Accept, Config, Role, SiblingMode};
 use ports::{Ports, say};
 use std::net::TcpListener;
 use std::path::Path;
@@ -141,7 +141,8 @@ fn part(config: &Config, role: Role, child: bool) -> anyhow::Result<Part> {
         (n, _) => usize::from(n),
     };
     let serves_http = role == config.role || role == Role::Relay;
-    let ports = Ports::bind(&part, threads, serves_http, child)?;
+    let accepting = if part.accept == Accept::Handed { 1 } else { threads };
+    let ports = Ports::bind(&part, accepting, serves_http, child)?;
     let runtimes = (0..threads).map(|_| runtime()).collect::<Result<_, _>>();
     let runtimes = runtimes.context("a data thread's runtime cannot be started")?;
     let role = match role {
@@ -164,13 +165,17 @@ fn start(
     node: &Arc<Node>,
     done: &mpsc::UnboundedSender<()>,
 ) -> anyhow::Result<Vec<JoinHandle<()>>> {
-    let edge = Edge::new(node.clone(), tls::acceptor(&part.config)?);
+    let handed = part.config.accept == Accept::Handed;
+    let count = part.runtimes.len();
+    let (edge, arrivals) =
+        Edge::new(node.clone(), tls::acceptor(&part.config)?, if handed { count } else { 0 });
+    let mut arrivals = arrivals.into_iter();
     let mut threads = Vec::new();
-    for (i, (runtime, sockets)) in part.runtimes.into_iter().zip(part.ports.into_sockets()).enumerate() {
-        let (node, edge, done) = (node.clone(), edge.clone(), done.clone());
+    for (i, (runtime, sockets)) in part.runtimes.into_iter().zip(part.ports.into_sockets(count)).enumerate() {
+        let (node, edge, done, arrivals) = (node.clone(), edge.clone(), done.clone(), arrivals.next());
         let name = format!("gs-{}-{i}", part.role.word());
         let body = move || {
-            runtime.block_on(serve(node, edge, sockets, i == 0));
+            runtime.block_on(serve(node, edge, i, sockets, arrivals));
             // Nobody listens any more when the process ends for another reason.
             let _ = done.send(());
         };
@@ -182,15 +187,24 @@ fn start(
 }
 
 /// What one data thread does.
-async fn serve(node: Arc<Node>, edge: Arc<Edge>, sockets: Vec<(TcpListener, bool)>, first: bool) {
-    if first {
+async fn serve(
+    node: Arc<Node>,
+    edge: Arc<Edge>,
+    thread: usize,
+    sockets: Vec<(TcpListener, bool)>,
+    arrivals: Option<Arrivals>,
+) {
+    if thread == 0 {
         roles::start(node.clone());
         tokio::spawn(edge.clone().watch());
+    }
+    if let Some(arrivals) = arrivals {
+        tokio::spawn(edge.clone().receive(arrivals));
     }
     for (socket, tls) in sockets {
         let (node, edge) = (node.clone(), edge.clone());
         tokio::spawn(async move {
-            if let Err(error) = edge.accept(socket, tls).await {
+            if let Err(error) = edge.accept(socket, tls, thread).await {
                 tracing::error!(%error, "a listener failed");
                 node.stop.send_replace(true);
             }

@@ -232,6 +232,12 @@ pub const MEASURED: &[Row] = &[
     Row { name: "gs_ready", shape: Shape::Gauge, labels: "", doc: "1 while the node serves." },
     Row { name: "gs_connections", shape: Shape::Gauge, labels: "", doc: "Client connections." },
     Row {
+        name: "gs_thread_connections",
+        shape: Shape::Gauge,
+        labels: "thread",
+        doc: "Client connections of each data thread.",
+    },
+    Row {
         name: "gs_section_bytes",
         shape: Shape::Gauge,
         labels: "",

@@ -2,6 +2,7 @@
 
 use super::Part;
 use crate::core::change::Classes;
+use crate::core::clients::Clients;
 use crate::core::live::Live;
 use crate::core::members::Tier;
 use crate::core::node::{Node, NodeRole, OnFull, Part as RolePart, Settings};
@@ -68,7 +69,7 @@ pub(super) fn node(
     child: bool,
     file: Option<&Path>,
 ) -> anyhow::Result<Arc<Node>> {
-    let Part { config, role, ports, .. } = part;
+    let Part { config, role, ports, runtimes } = part;
     let clock = Clock::real();
     let links = tls::links(config)?;
     let cache = cache(config, *role, relay, &clock)
@@ -105,7 +106,7 @@ pub(super) fn node(
         bus: Default::default(),
         changes: Default::default(),
         metrics: Metrics::new(),
-        clients: Default::default(),
+        clients: Clients::of_threads(runtimes.len().max(1)),
         pause: Default::default(),
         room: Default::default(),
         links,

@@ -23,21 +23,20 @@ pub(super) struct Ports {
     http_addr: Option<SocketAddr>,
     /// The HTTP listener, until somebody serves it.
     pub(super) http: Option<TcpListener>,
-    threads: usize,
 }
 
 impl Ports {
-    /// Binds everything that a node listens on.
-    pub(super) fn bind(part: &Config, threads: usize, http: bool, child: bool) -> anyhow::Result<Ports> {
+    /// Binds everything that a node listens on, for as many threads as accept.
+    pub(super) fn bind(part: &Config, accepting: usize, http: bool, child: bool) -> anyhow::Result<Ports> {
         let patience = if child { CHILD_PATIENCE } else { Duration::ZERO };
         let open = |key: &str, port: u16| {
-            bind_patiently(&part.bind, port, threads, patience)
+            bind_patiently(&part.bind, port, accepting, patience)
                 .map(|(addr, sockets)| Bound { addr, sockets })
                 .with_context(|| format!("{key}: {}:{port} cannot be listened on", part.bind))
         };
         let clear = part.plain_port().map(|port| open("port", port)).transpose()?;
         let tls = part.tls_port().map(|port| open("tls.port", port)).transpose()?;
-        let mut ports = Ports { clear, tls, http_addr: None, http: None, threads };
+        let mut ports = Ports { clear, tls, http_addr: None, http: None };
         if let Some(port) = part.http().filter(|_| http) {
             let (addr, mut sockets) = match bind(&part.bind, port, 1) {
                 // A port that nobody chose must not keep a sibling from running.
@@ -108,9 +107,9 @@ impl Ports {
         part.link.tls && self.tls.is_some()
     }
 
-    /// The sockets of every thread; true for TLS.
-    pub(super) fn into_sockets(self) -> Vec<Vec<(TcpListener, bool)>> {
-        let mut threads: Vec<Vec<(TcpListener, bool)>> = (0..self.threads).map(|_| Vec::new()).collect();
+    /// The sockets of every thread, none for one that does not accept; true for TLS.
+    pub(super) fn into_sockets(self, threads: usize) -> Vec<Vec<(TcpListener, bool)>> {
+        let mut threads: Vec<Vec<(TcpListener, bool)>> = (0..threads).map(|_| Vec::new()).collect();
         for (bound, tls) in [(self.clear, false), (self.tls, true)] {
             for (thread, socket) in threads.iter_mut().zip(bound.into_iter().flat_map(|b| b.sockets)) {
                 thread.push((socket, tls));

@@ -19,6 +19,8 @@ pub struct Ends {
     pub fd: i32,
     /// True for TLS.
     pub tls: bool,
+    /// The data thread that serves it.
+    pub thread: usize,
 }
 
 macro_rules! facts {
@@ -106,6 +108,8 @@ pub struct ClientInfo {
     pub letterbox: Letterbox,
     /// True for TLS.
     pub tls: bool,
+    /// The data thread that serves it.
+    pub thread: usize,
     /// Set to end the connection; see [`ClientInfo::end`].
     pub kill: AtomicBool,
     task: Mutex<Option<AbortHandle>>,
@@ -139,9 +143,33 @@ pub struct Clients {
     accepted: AtomicU64,
     refused: AtomicU64,
     count: AtomicUsize,
+    /// Connections of each data thread.
+    threads: Box<[AtomicUsize]>,
+    /// The thread whose turn it is where several have as few connections.
+    turn: AtomicUsize,
 }
 
 impl Clients {
+    /// No connections yet, for this many data threads.
+    pub fn of_threads(threads: usize) -> Clients {
+        Clients { threads: (0..threads).map(|_| AtomicUsize::new(0)).collect(), ..Clients::default() }
+    }
+
+    /// The data thread that has the fewest connections; those that have as few take turns. One caller at a time gets
+    /// an even spread, and only if it enters the connection before it asks again.
+    pub fn least_busy(&self) -> usize {
+        let from = self.turn.load(Ordering::Relaxed);
+        let around = (0..self.threads.len()).map(|i| (from + i) % self.threads.len());
+        let chosen = around.min_by_key(|thread| self.threads[*thread].load(Ordering::Acquire)).unwrap_or(0);
+        self.turn.store(chosen + 1, Ordering::Relaxed);
+        chosen
+    }
+
+    /// Connections of each data thread.
+    pub fn by_thread(&self) -> impl Iterator<Item = usize> {
+        self.threads.iter().map(|count| count.load(Ordering::Acquire))
+    }
+
     /// A connection begins; none when there are `max` already.
     pub fn enter(&self, ends: Ends, now_ms: u64, max: usize) -> Option<Arc<ClientInfo>> {
         if self.count.fetch_add(1, Ordering::AcqRel) >= max {
@@ -169,16 +197,23 @@ impl Clients {
             no_touch: AtomicBool::new(false),
             letterbox: Letterbox::default(),
             tls: ends.tls,
+            thread: ends.thread,
             kill: AtomicBool::new(false),
             task: Mutex::default(),
         });
+        if let Some(count) = self.threads.get(ends.thread) {
+            count.fetch_add(1, Ordering::AcqRel);
+        }
         self.list.insert(id, info.clone());
         Some(info)
     }
 
     /// A connection ended.
     pub fn leave(&self, id: ClientId) {
-        if self.list.remove(&id).is_some() {
+        if let Some((_, info)) = self.list.remove(&id) {
+            if let Some(count) = self.threads.get(info.thread) {
+                count.fetch_sub(1, Ordering::AcqRel);
+            }
             self.count.fetch_sub(1, Ordering::AcqRel);
         }
     }
@@ -213,5 +248,60 @@ impl Clients {
     /// Connections refused since the start because there were too many.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn enter(clients: &Clients, max: usize) -> Option<Arc<ClientInfo>> {
+        let addr = ([127, 0, 0, 1], 1).into();
+        let ends = Ends { addr, laddr: addr, fd: -1, tls: false, thread: clients.least_busy() };
+        clients.enter(ends, 0, max)
+    }
+
+    fn spread(clients: &Clients) -> Vec<usize> {
+        clients.by_thread().collect()
+    }
+
+    /// Few connections are where an uneven spread hurts: no thread may ever get a second one more than another.
+    #[test]
+    fn the_thread_with_the_fewest_is_chosen() {
+        let clients = Clients::of_threads(3);
+        let mut all: Vec<_> = (0..6).map(|_| enter(&clients, 100).unwrap()).collect();
+        assert_eq!(spread(&clients), [2, 2, 2]);
+        let second = all.iter().position(|info| info.thread == 1).unwrap();
+        clients.leave(all.remove(second).id);
+        assert_eq!((spread(&clients), enter(&clients, 100).unwrap().thread), (vec![2, 1, 2], 1));
+        for _ in 0..50 {
+            assert!(enter(&clients, 100).is_some());
+            let now = spread(&clients);
+            assert!(now.iter().max().unwrap() - now.iter().min().unwrap() <= 1, "{now:?}");
+        }
+    }
+
+    /// Connections that come one after the other, as without keep-alive, must not all be the first thread's.
+    #[test]
+    fn threads_with_as_few_take_turns() {
+        let clients = Clients::of_threads(2);
+        let served = (0..4).map(|_| {
+            let info = enter(&clients, 100).unwrap();
+            clients.leave(info.id);
+            info.thread
+        });
+        assert_eq!(served.collect::<Vec<_>>(), [0, 1, 0, 1]);
+    }
+
+    /// A connection that is refused is nobody's, and one that left twice left once.
+    #[test]
+    fn refused_and_ended_connections_are_not_counted() {
+        let clients = Clients::of_threads(1);
+        let info = enter(&clients, 1).unwrap();
+        assert!(enter(&clients, 1).is_none());
+        clients.leave(info.id);
+        clients.leave(info.id);
+        assert_eq!((spread(&clients), clients.count()), (vec![0], 0));
     }
 }

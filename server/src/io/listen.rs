@@ -1,10 +1,12 @@
 //! Listeners: how connections come in.
 //!
-//! Every data thread has a listener of its own on the same port (`SO_REUSEPORT`), so that the kernel spreads
-//! connections and no thread hands one to another. A connection that cannot be accepted, for instance for want
-//! of descriptors, waits in the kernel's queue; those that are served go on.
+//! Either every data thread has a listener of its own on the same port (`SO_REUSEPORT`) and the kernel spreads
+//! connections, or the first one accepts for all and hands each connection to the thread that has the fewest. A
+//! connection is its thread's own from then on: no other touches its socket, and no command crosses threads. One
+//! that cannot be accepted, for instance for want of descriptors, waits in the kernel's queue; those that are
+//! served go on.
 
-use crate::core::clients::Ends;
+use crate::core::clients::{ClientInfo, Ends};
 use crate::core::node::Node;
 use crate::io::conn::{Bounds, Signal, serve};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
@@ -14,7 +16,7 @@ use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
 /// Connections that may wait in the kernel to be accepted.
@@ -94,18 +96,43 @@ pub struct Edge {
     signal: watch::Sender<Signal>,
     acceptor: Option<TlsAcceptor>,
     handshakes: Semaphore,
+    /// The way to each thread, where one accepts for all of them; empty where every thread accepts its own.
+    ways: Box<[mpsc::UnboundedSender<Arrival>]>,
 }
 
+/// A connection that is on the list and not served yet.
+struct Guest {
+    info: Arc<ClientInfo>,
+    tls: bool,
+    entered: Entered,
+}
+
+/// A connection on its way to the thread that serves it. No runtime watches its socket meanwhile.
+pub struct Arrival(std::net::TcpStream, Guest);
+
+/// What one thread receives. It has no bound of its own: what is in it counts as a client, and those have one.
+pub type Arrivals = mpsc::UnboundedReceiver<Arrival>;
+
 impl Edge {
-    /// The edge of a node.
-    pub fn new(node: Arc<Node>, acceptor: Option<TlsAcceptor>) -> Arc<Edge> {
+    /// The edge of a node, and what each of `handed_to` threads receives from the one that accepts for all; 0 where
+    /// every thread accepts its own.
+    pub fn new(
+        node: Arc<Node>,
+        acceptor: Option<TlsAcceptor>,
+        handed_to: usize,
+    ) -> (Arc<Edge>, Vec<Arrivals>) {
         let bounds = Bounds::of(&node);
         let handshakes = Semaphore::new(HANDSHAKES_MAX);
-        Arc::new(Edge { node, bounds, signal: watch::Sender::default(), acceptor, handshakes })
+        let (ways, arrivals): (Vec<_>, Vec<_>) = (0..handed_to).map(|_| mpsc::unbounded_channel()).unzip();
+        let ways = ways.into();
+        (
+            Arc::new(Edge { node, bounds, signal: watch::Sender::default(), acceptor, handshakes, ways }),
+            arrivals,
+        )
     }
 
-    /// Accepts until the node stops.
-    pub async fn accept(self: Arc<Self>, listener: TcpListener, tls: bool) -> io::Result<()> {
+    /// Accepts on this thread until the node stops.
+    pub async fn accept(self: Arc<Self>, listener: TcpListener, tls: bool, thread: usize) -> io::Result<()> {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let mut stopping = self.node.stopping();
         let mut pause = ACCEPT_PAUSE.0;
@@ -117,7 +144,7 @@ impl Edge {
             match accepted {
                 Ok((stream, addr)) => {
                     pause = ACCEPT_PAUSE.0;
-                    self.admit(stream, addr, tls);
+                    self.place(stream, addr, tls, thread);
                 }
                 // The peer gave up while it waited; that is not our trouble.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -133,11 +160,30 @@ impl Edge {
         }
     }
 
-    fn admit(self: &Arc<Self>, stream: TcpStream, addr: SocketAddr, tls: bool) {
+    /// Serves what another thread accepted for this one, until the node stops.
+    pub async fn receive(self: Arc<Self>, mut arrivals: Arrivals) {
+        let mut stopping = self.node.stopping();
+        loop {
+            tokio::select! {
+                _ = stopping.wait_for(|stop| *stop) => return,
+                arrival = arrivals.recv() => match arrival {
+                    Some(Arrival(stream, guest)) => match TcpStream::from_std(stream) {
+                        Ok(stream) => self.admit(stream, guest),
+                        Err(error) => self.unwatchable(&error),
+                    },
+                    None => return,
+                },
+            }
+        }
+    }
+
+    /// Enters a connection that `here` accepted, and sees to it that its thread serves it.
+    fn place(self: &Arc<Self>, stream: TcpStream, addr: SocketAddr, tls: bool, here: usize) {
         let node = &self.node;
-        let max = node.live.clients_max();
-        let ends = Ends { addr, laddr: stream.local_addr().unwrap_or(addr), fd: stream.as_raw_fd(), tls };
-        let Some(info) = node.clients.enter(ends, node.clock.now_coarse_ms(), max) else {
+        let thread = if self.ways.is_empty() { here } else { node.clients.least_busy() };
+        let laddr = stream.local_addr().unwrap_or(addr);
+        let ends = Ends { addr, laddr, fd: stream.as_raw_fd(), tls, thread };
+        let Some(info) = node.clients.enter(ends, node.clock.now_coarse_ms(), node.live.clients_max()) else {
             if !tls {
                 // Best effort: what the client sent is taken first, or closing would discard the words.
                 let _ = stream.try_read(&mut [0; 1024]);
@@ -145,6 +191,8 @@ impl Edge {
             }
             return;
         };
+        // Counts as a client from here on, and is taken off the list however this ends.
+        let entered = Entered(node.clone(), info.id);
         // Where the listener's setting was not inherited.
         let _ = stream.set_nodelay(true);
         let keepalive = Duration::from_millis(node.live.keepalive_ms());
@@ -154,26 +202,39 @@ impl Edge {
             let asked = TcpKeepalive::new().with_time(keepalive).with_interval(keepalive / 3).with_retries(3);
             let _ = SockRef::from(&stream).set_tcp_keepalive(&asked);
         }
+        let guest = Guest { info, tls, entered };
+        match self.ways.get(thread).filter(|_| thread != here) {
+            None => self.admit(stream, guest),
+            // Out of this thread's runtime; from here on the other's alone watches it.
+            Some(way) => match stream.into_std() {
+                // A thread that takes nothing any more has been told to stop, and this one as well.
+                Ok(stream) => drop(way.send(Arrival(stream, guest))),
+                Err(error) => self.unwatchable(&error),
+            },
+        }
+    }
+
+    fn unwatchable(&self, error: &io::Error) {
+        self.node.metrics.accept_errors.add(1);
+        tracing::warn!(%error, "a connection was accepted and cannot be handed over");
+    }
+
+    /// Serves a connection on this thread.
+    fn admit(self: &Arc<Self>, stream: TcpStream, guest: Guest) {
+        let Guest { info, tls, entered } = guest;
         let (node, bounds, signal) = (self.node.clone(), self.bounds, self.signal.subscribe());
-        match self.acceptor.clone().filter(|_| tls) {
-            None => {
-                let entered = Entered(node.clone(), info.id);
-                let task = tokio::spawn({
-                    let info = info.clone();
-                    async move {
-                        // Also where the task is ended before it ran.
-                        let _entered = entered;
-                        serve(node, info, stream, bounds, signal).await;
-                    }
-                });
-                info.served_by(task.abort_handle());
-            }
+        let task = match self.acceptor.clone().filter(|_| tls) {
+            None => tokio::spawn({
+                let info = info.clone();
+                async move {
+                    // Also where the task is ended before it ran.
+                    let _entered = entered;
+                    serve(node, info, stream, bounds, signal).await;
+                }
+            }),
             Some(acceptor) => {
-                let edge = self.clone();
-                let served = info.clone();
-                // Counts as a client from here on, and is taken off the list however this ends.
-                let entered = Entered(node.clone(), info.id);
-                let task = tokio::spawn(async move {
+                let (edge, info) = (self.clone(), info.clone());
+                tokio::spawn(async move {
                     let _entered = entered;
                     let handshake = async {
                         let _turn = edge.handshakes.acquire().await;
@@ -184,13 +245,13 @@ impl Edge {
                         failed => {
                             edge.node.metrics.tls_failures.add(1);
                             let reason = failed.map(|r| r.err().map(|e| e.to_string()));
-                            tracing::debug!(%addr, ?reason, "TLS handshake failed");
+                            tracing::debug!(addr = %info.addr, ?reason, "TLS handshake failed");
                         }
                     }
-                });
-                served.served_by(task.abort_handle());
+                })
             }
-        }
+        };
+        info.served_by(task.abort_handle());
     }
 
     /// Tells the connections when the node stops and when to look around. Runs until the node stops.

@@ -289,6 +289,8 @@ fn gs(node: &Node, lines: &mut Lines) {
     lines.line("gs_node", &node.name);
     lines.line("gs_role", node.role.word());
     lines.line("gs_ready", u8::from(node.is_ready()));
+    let by_thread: Vec<String> = node.clients.by_thread().map(|count| count.to_string()).collect();
+    lines.line("gs_connections_by_thread", by_thread.join(","));
     lines.line("gs_section_bytes", stats.total_bytes);
     lines.line("gs_section_blocks", stats.blocks);
     lines.line("gs_section_free_blocks", stats.free_blocks);

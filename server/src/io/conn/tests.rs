@@ -27,7 +27,7 @@ impl World {
     fn connect(&self, pipe_bytes: usize) -> Client {
         let (here, stream) = tokio::io::duplex(pipe_bytes);
         let addr = ([127, 0, 0, 1], 1).into();
-        let ends = Ends { addr, laddr: addr, fd: -1, tls: false };
+        let ends = Ends { addr, laddr: addr, fd: -1, tls: false, thread: 0 };
         let info = self.node.clients.enter(ends, self.node.now_ms(), 100).unwrap();
         // Enough for a client that is slow, not for one that never reads.
         let bounds = Bounds { patience: Duration::from_millis(300), ..Bounds::of(&self.node) };
