@@ -53,13 +53,7 @@ impl Server {
         let mut args: Vec<String> = ["--role", role, "--http-port", "off", "--port"].map(String::from).into();
         args.extend([port.to_string(), "--dir".into(), dir.display().to_string()]);
         args.extend_from_slice(flags);
-        let mut server = Server::start(program, &args, port)?;
-        let section = match role {
-            "relief-aging" => "relief-aging",
-            "relief-expansion" => "relief-expansion",
-            _ => "relay",
-        };
-        server.keeps = Some((dir.to_owned(), section));
+        let server = Server::start(program, &args, port)?.keeping(dir, role);
         connect(port)?;
         Ok(server)
     }
@@ -91,11 +85,23 @@ impl Server {
         self.pids().into_iter().map(resident_of).sum()
     }
 
-    /// Ends it at once, as a crash would; its section and directory stay.
-    pub fn kill(mut self) {
+    /// The section of this name in a directory is removed when this is dropped.
+    pub fn keeping(mut self, dir: &Path, section: &'static str) -> Server {
+        self.keeps = Some((dir.to_owned(), section));
+        self
+    }
+
+    /// Ends the process by a signal and waits for its end; its section and directory stay.
+    ///
+    /// # Errors
+    /// `kill` cannot be run.
+    pub fn end_by(mut self, signal: &str) -> anyhow::Result<()> {
         self.keeps = None;
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &pid]).status()?;
+        ensure!(sent.success(), "the process could not be told");
+        self.child.wait()?;
+        Ok(())
     }
 }
 
@@ -182,8 +188,7 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> anyhow::Resu
 pub fn connect(port: u16) -> anyhow::Result<Wire> {
     until("the server answers", || {
         let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-        stream.set_nodelay(true).ok()?;
-        let mut wire = Wire(BufReader::with_capacity(1 << 16, stream));
+        let mut wire = Wire::new(stream).ok()?;
         wire.send(&command(&[b"PING"])).ok()?;
         (wire.line().ok()? == "+PONG").then_some(wire)
     })
@@ -200,6 +205,15 @@ pub fn command(words: &[&[u8]]) -> Vec<u8> {
 pub struct Wire(BufReader<TcpStream>);
 
 impl Wire {
+    /// Talks over a connection.
+    ///
+    /// # Errors
+    /// It takes no options.
+    pub fn new(stream: TcpStream) -> anyhow::Result<Wire> {
+        stream.set_nodelay(true)?;
+        Ok(Wire(BufReader::with_capacity(1 << 16, stream)))
+    }
+
     /// Sends bytes.
     ///
     /// # Errors

@@ -58,6 +58,19 @@ impl Section {
         }
     }
 
+    /// Asks for the buckets of the records that begin in some blocks.
+    pub(crate) fn prefetch_buckets_of(&self, mem: Mem<'_>, blocks: Range<u32>) {
+        // Looked at in vain there, these words would only make a model's runs longer.
+        #[cfg(not(any(loom, shuttle, miri)))]
+        for block in blocks {
+            if let Some(head) = mem.proven_head(block, mem.load_ctl(block)) {
+                self.prefetch(&head.id);
+            }
+        }
+        #[cfg(any(loom, shuttle, miri))]
+        let _ = (mem, blocks);
+    }
+
     /// Asks for the records that a key's buckets name: the second step of a batch, once the buckets
     /// themselves have arrived.
     #[inline]

@@ -6,6 +6,10 @@ use crate::blocks::{Mem, State};
 use crate::section::Section;
 use crate::sync::mutant;
 
+/// Blocks whose buckets are asked for together. A million records judged one by one wait a million times for memory,
+/// and nobody is answered meanwhile.
+const WINDOW: u32 = 32;
+
 impl Section {
     /// At adoption, when the predecessor is gone: of a key's copies the one that readers are shown stays, and
     /// a release that was not finished is taken back.
@@ -14,9 +18,14 @@ impl Section {
             return;
         }
         let mem = self.mem();
-        for block in 0..self.geometry.blocks {
-            self.take_back(mem, block);
-            self.end_if_hidden(mem, block);
+        let blocks = self.geometry.blocks;
+        for from in (0..blocks).step_by(WINDOW as usize) {
+            let window = from..blocks.min(from.saturating_add(WINDOW));
+            self.prefetch_buckets_of(mem, window.clone());
+            for block in window {
+                self.take_back(mem, block);
+                self.end_if_hidden(mem, block);
+            }
         }
     }
 
