@@ -212,7 +212,7 @@ impl Link {
         bytes: Vec<u8>,
         replies: usize,
         limit: Duration,
-    ) -> Result<impl Future<Output = Result<Vec<Reply>, LinkError>> + Send + 'static, LinkError> {
+    ) -> Result<impl Future<Output = Result<Vec<Reply>, LinkError>> + Send + use<>, LinkError> {
         match self.shared.state.load(Ordering::Acquire) {
             DOWN => return Err(LinkError::Down),
             CLOSED => return Err(LinkError::Closed),

@@ -105,6 +105,59 @@ fn an_old_victim_goes_to_the_aging_node_and_a_young_one_to_expansion() {
     load.check(&mut old.wire(), 0..load.count, 600);
 }
 
+/// A figure of INFO.
+fn figure(wire: &mut gs_tests::wire::Wire, name: &str) -> u64 {
+    let said = wire.call(&["INFO", "everything"]).text();
+    let value = said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    value.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("INFO has no {name}"))
+}
+
+/// What was found: at all, at the aging node, and what climbed.
+fn climbs(wire: &mut gs_tests::wire::Wire) -> [u64; 4] {
+    ["keyspace_hits", "keyspace_misses", "gs_hits_aging", "gs_promoted"].map(|name| figure(wire, name))
+}
+
+/// How many questions for copies a relief was asked.
+fn questions(relief: &mut gs_tests::wire::Wire) -> u64 {
+    let stats = relief.call(&["INFO", "commandstats"]).text();
+    let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_gs.fetch:calls="));
+    line.and_then(|rest| rest.split(',').next()?.parse().ok()).unwrap_or(0)
+}
+
+#[test]
+fn a_pipeline_of_misses_and_a_command_with_many_keys_ask_a_relief_once() {
+    let load = Load { count: 30_000, ..LOAD };
+    let cluster = Plan::relay("4mb").aging("64mb").start();
+    let (mut wire, mut relief) = (cluster.wire(), cluster.reliefs[0].wire());
+    assert_eq!(load.write(&mut wire, 0..load.count), []);
+    let mut below = (0..load.count).filter(|n| peek::tiers(&mut cluster.wire(), &key(*n)) == ["aging"]);
+    let mut some = |count| below.by_ref().take(count).map(key).collect::<Vec<String>>();
+    let (single, piped, shown, many) = (some(1), some(64), some(64), some(64));
+    assert_eq!(many.len(), 64, "there is nothing below to be asked for");
+
+    let told = |keys: &[String], command: &str| -> Vec<Vec<String>> {
+        keys.iter().map(|key| vec![command.to_owned(), key.clone()]).collect()
+    };
+    let whole = |values: &[Value]| values.iter().all(|value| value.bytes().len() == load.len);
+    let (before, found) = (questions(&mut relief), climbs(&mut wire));
+    assert!(whole(&wire.pipeline(&told(&single, "GET"))));
+    assert_eq!(questions(&mut relief), before + 1);
+    // A few, because a connection's first reads are small.
+    assert!(whole(&wire.pipeline(&told(&piped, "GET"))));
+    let after = questions(&mut relief);
+    assert!(after <= before + 9, "64 misses in a row made {} questions", after - before);
+    assert!(wire.pipeline(&told(&shown, "GS.GET")).iter().all(|it| it.must("tier").text() == "aging"));
+    let after = questions(&mut relief);
+    let mget: Vec<String> = ["MGET".to_owned()].into_iter().chain(many).collect();
+    assert!(whole(wire.call(&mget).items()));
+    assert_eq!(questions(&mut relief), after + 1);
+    // Each counts as found, and as found below, once: whether it was asked for alone or came up with another.
+    let climbed = 1 + 3 * 64;
+    let [hits, misses, below, promoted] = found;
+    assert_eq!(climbs(&mut wire), [hits + climbed, misses, below + climbed, promoted + climbed]);
+    assert_eq!(count(&mut wire), load.count as i64);
+}
+
 #[test]
 fn two_copies_are_kept_where_they_are_asked_for_or_refused() {
     let cluster = Plan::relay("16mb").expansion("16mb").aging("16mb").start();

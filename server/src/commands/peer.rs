@@ -4,15 +4,18 @@
 mod relay;
 mod sibling;
 
-use crate::commands::{Command, Ctx, Outcome, Reply};
+use crate::commands::{Command, Ctx, Outcome, Reply, Stop};
 use crate::core::iterate;
 use crate::core::node::Node;
 use crate::roles::relief;
 use crate::roles::wire::{self, ParcelRef};
 use foldhash::fast::RandomState;
 use gs_client::cache::Lookup;
-use gs_resp::{AclCategories, Arg, Args, Arity, Code, Flags, Group, Keys, Refusal, Roles, Spec};
+use gs_resp::{AclCategories, Arg, Args, Arity, Code, Flags, Group, Keys, Refusal, Roles, Spec, Writer};
 use std::hash::BuildHasher;
+
+/// Bytes of copies that one answer holds; keys beyond are asked for again.
+const FETCH_BYTES: usize = 1024 * 1024;
 
 /// The row of a command between nodes.
 const fn row(
@@ -71,8 +74,8 @@ pub const COMMANDS: &[Command] = &[
             "gs.fetch",
             -3,
             Roles::RELIEFS.or(Roles::SIBLING),
-            &[NODE.optional(), DB, Arg::key("key")],
-            "Reads a copy from a relief without counting it as a use.",
+            &[NODE.optional(), DB, Arg::key("key").multiple()],
+            "Reads copies from a relief without counting it as a use; of several keys maybe only the first ones.",
         ),
         run: fetch,
     },
@@ -253,15 +256,33 @@ fn fetch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if ctx.node.sibling().is_some() {
         return pass(ctx, "GS.FETCH", wire::number(args, 1)?, args.skip(2));
     }
-    let (db, key) = (wire::database(args, 1)?, wire::word(args, 2)?);
-    let id = ctx.node.id(db, key);
+    let (db, keys) = (wire::database(args, 1)?, args.skip(2));
+    if keys.len() == 1 {
+        return read_copy(ctx.node, db, keys.at(0), &mut ctx.reply()).map(|()| Reply::Done);
+    }
+    // How many there are is known when they have been read.
+    let (proto, mut copies, mut read) = (ctx.conn.proto, Vec::new(), 0);
+    let mut w = Writer { out: &mut copies, proto };
+    for key in keys.iter() {
+        if w.out.len() > FETCH_BYTES || read_copy(ctx.node, db, key, &mut w).is_err() {
+            break;
+        }
+        read += 1;
+    }
+    ctx.reply().array(read);
+    ctx.out.extend_from_slice(&copies);
+    Ok(Reply::Done)
+}
+
+/// Writes a key's copy, or nil where there is none.
+fn read_copy(node: &Node, db: u8, key: &[u8], w: &mut Writer<'_>) -> Result<(), Stop> {
+    let id = node.id(db, key);
     let mut value = Vec::new();
     for _ in 0..64 {
-        match ctx.node.cache.section().get(&id, key, ctx.node.now_ms(), false, &mut value, |_, _| ()) {
+        match node.cache.section().get(&id, key, node.now_ms(), false, &mut value, |_, _| ()) {
             Lookup::Hit(meta) => {
-                let age_ms = ctx.node.now_ms().saturating_sub(meta.created_ms);
-                let pttl = ctx.node.pttl(meta.deadline_ms);
-                let mut w = ctx.reply();
+                let age_ms = node.now_ms().saturating_sub(meta.created_ms);
+                let pttl = node.pttl(meta.deadline_ms);
                 w.array(7);
                 w.uint(meta.version);
                 w.int(pttl);
@@ -270,11 +291,11 @@ fn fetch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
                 w.uint(meta.idle_ms);
                 w.uint(relief::copy_of(&meta.at));
                 w.bulk(&value);
-                return Ok(Reply::Done);
+                return Ok(());
             }
             Lookup::Miss { .. } => {
-                ctx.reply().null();
-                return Ok(Reply::Done);
+                w.null();
+                return Ok(());
             }
             Lookup::Contended => {}
         }

@@ -169,7 +169,7 @@ fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
         Ok(Some(meta)) => {
             ctx.node.metrics.sought(true);
-            let origin = ctx.conn.scope.origin.take();
+            let origin = ctx.conn.scope.take_origin(ctx.conn.db, args.at(1));
             let (tier, name) = match &origin {
                 Some((tier, name)) => (tier.word(), name.clone()),
                 None => (tier_word(ctx.node), ctx.node.name.clone()),

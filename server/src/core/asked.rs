@@ -33,7 +33,7 @@ async fn look_up(node: Arc<Node>, path: String, key: Vec<u8>, requester: String)
                 return;
             }
             Err(stop @ Stop::Below(_)) => {
-                if clear_the_way(&node, stop, &mut scope, &mut waited).await.is_err() {
+                if clear_the_way(&node, stop, Vec::new(), &mut scope, &mut waited).await.is_err() {
                     return;
                 }
             }

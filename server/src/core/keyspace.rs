@@ -85,6 +85,12 @@ impl Known {
     }
 }
 
+/// A logical database and a key in it.
+pub type Place = (u8, Box<[u8]>);
+
+/// The tier and the node that a key came up from.
+pub type Origin = (Tier, String);
+
 /// What one command knows beyond the section: keys proven absent, records fetched, where they were found.
 #[derive(Default)]
 pub struct Scope {
@@ -103,7 +109,11 @@ pub struct Scope {
     /// Records fetched but not kept.
     pub fetched: Vec<Fetched>,
     /// Tier and node that a key of this command came up from.
-    pub origin: Option<(Tier, String)>,
+    pub origin: Option<Origin>,
+    /// The same of keys that came up ahead of the commands that want them; outlives the command, not the input.
+    pub brought: Vec<(Place, Origin)>,
+    /// True if one of them found no room here: the rest of the input brings nothing up ahead.
+    pub crowded: bool,
 }
 
 impl Scope {
@@ -113,8 +123,27 @@ impl Scope {
         self.held = false;
         self.begun = false;
         if self.origin.is_some() || !self.absent.is_empty() || !self.fetched.is_empty() {
-            *self = Scope { client: self.client, no_touch: self.no_touch, ..Scope::default() };
+            *self = Scope {
+                client: self.client,
+                no_touch: self.no_touch,
+                brought: std::mem::take(&mut self.brought),
+                crowded: self.crowded,
+                ..Scope::default()
+            };
         }
+    }
+
+    /// Forgets what outlives a command but not its input.
+    pub fn end_input(&mut self) {
+        self.brought.clear();
+        self.crowded = false;
+    }
+
+    /// Where a key of this command came up from, if it was not here.
+    pub fn take_origin(&mut self, db: u8, key: &[u8]) -> Option<Origin> {
+        let ahead = self.brought.iter().position(|((d, k), _)| *d == db && **k == *key);
+        let ahead = ahead.map(|at| self.brought.swap_remove(at).1);
+        self.origin.take().or(ahead)
     }
 }
 

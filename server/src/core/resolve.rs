@@ -6,14 +6,15 @@
 
 mod copies;
 mod outside;
+mod together;
 
 pub use copies::list;
 pub use outside::{Outside, external_answer};
 
-use crate::core::keyspace::{Fetched, Scope, Stop};
-use crate::core::members::{State, Tier};
+use crate::core::keyspace::{Fetched, Origin, Scope, Stop};
+use crate::core::members::State;
 use crate::core::node::{Node, Relay};
-use crate::core::resolve::copies::{Kept, fetch, keep};
+use crate::core::resolve::copies::{Kept, count_climb, fetch, keep};
 use crate::core::resolve::outside::ask_outside;
 use gs_resp::{Code, Refusal};
 use std::sync::Arc;
@@ -32,19 +33,21 @@ pub struct Waited {
 /// What a look-up downstream found.
 enum Found {
     /// The key is resident now, or may be: run the command again.
-    Here(Option<(Tier, String)>),
+    Here(Option<Origin>),
     /// It was found, but there is no room for it here.
-    Fetched(Fetched, Option<(Tier, String)>),
+    Fetched(Fetched, Option<Origin>),
     /// Nobody has it.
     Absent,
     /// Somebody who may have it cannot be asked.
     Unknown(Refusal),
 }
 
-/// Clears what stopped a command, or says why it cannot be cleared.
+/// Clears what stopped a command, or says why it cannot be cleared. Keys `ahead`, which the next commands will want,
+/// are brought up along with those of this one where that is plain.
 pub async fn clear_the_way(
     node: &Arc<Node>,
     stop: Stop,
+    ahead: Vec<(u8, Box<[u8]>)>,
     scope: &mut Scope,
     waited: &mut Waited,
 ) -> Result<(), Refusal> {
@@ -52,13 +55,35 @@ pub async fn clear_the_way(
         Stop::Refuse(refusal) => Err(refusal),
         Stop::Full => wait_for_room(node, waited).await,
         Stop::Below(keys) => {
-            let tasks: Vec<_> =
-                keys.iter().map(|(db, key)| tokio::spawn(find(node.clone(), *db, key.clone()))).collect();
-            for (key, task) in keys.into_iter().zip(tasks) {
-                let found = task.await.map_err(|_| Refusal::err("the look-up downstream failed"))?;
+            let wanted = keys.len();
+            let keys: Vec<_> = keys.into_iter().chain(ahead).collect();
+            let mut found = match keys.len() {
+                1 => vec![None],
+                // A task of its own, as each look-up: the connection may end, it must not end half way.
+                _ => tokio::spawn(together::bring_up(node.clone(), keys.clone())).await.unwrap_or_default(),
+            };
+            found.resize_with(keys.len(), || None);
+            for (key, found) in keys[wanted..].iter().zip(found.split_off(wanted)) {
+                match found {
+                    Some(Found::Here(Some(origin))) => scope.brought.push((key.clone(), origin)),
+                    Some(Found::Fetched(..)) => scope.crowded = true,
+                    _ => {}
+                }
+            }
+            let one_by_one = |(found, (db, key)): (Option<Found>, &(u8, Box<[u8]>))| match found {
+                Some(found) => Ok(found),
+                None => Err(tokio::spawn(find(node.clone(), *db, key.clone()))),
+            };
+            let found: Vec<_> = found.into_iter().zip(&keys).map(one_by_one).collect();
+            for (key, found) in keys.into_iter().zip(found) {
+                let found = match found {
+                    Ok(found) => found,
+                    Err(task) => task.await.map_err(|_| Refusal::err("the look-up downstream failed"))?,
+                };
                 match found {
                     Found::Here(origin) => scope.origin = origin.or(scope.origin.take()),
                     Found::Fetched(record, origin) => {
+                        count_climb(node, origin.as_ref());
                         scope.fetched.push(record);
                         scope.origin = origin.or(scope.origin.take());
                     }

@@ -5,6 +5,7 @@
 //! request, its unread replies, its unread messages, the time until it has said who it is.
 
 mod ahead;
+mod below;
 mod deliver;
 mod output;
 mod run;

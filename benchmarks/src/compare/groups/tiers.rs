@@ -53,11 +53,13 @@ impl Family {
         SINGLES.min(self.below / 10)
     }
 
-    /// Sessions that the aging node was asked for.
+    /// Sessions that the relay found at the aging node. Its questions are fewer: one asks for several.
     fn fetched(&self) -> anyhow::Result<u64> {
-        let said = Talk::to(self.aging.addr)?.call(&["INFO", "commandstats"])?;
-        let calls = said.lines().find_map(|line| line.strip_prefix("cmdstat_gs.fetch:calls="));
-        Ok(calls.and_then(|rest| rest.split(',').next()?.parse().ok()).unwrap_or(0))
+        let said = Talk::to(self.relay.addr)?.call(&["INFO"])?;
+        let found = said.lines().find_map(|line| line.strip_prefix("gs_hits_aging:"));
+        found
+            .and_then(|count| count.trim().parse().ok())
+            .context("the relay does not say what it found below")
     }
 
     /// Asks for sessions that nobody has asked for yet, so that each is a miss; from this one on, at most so many

@@ -1,7 +1,7 @@
 //! The copies that reliefs hold of a key: asked for, listed, kept here.
 
 use crate::core::directory::Holder;
-use crate::core::keyspace::Fetched;
+use crate::core::keyspace::{Fetched, Origin};
 use crate::core::members::{State, Tier};
 use crate::core::node::{Node, Relay};
 use crate::core::outbox::{Mode, Order};
@@ -73,18 +73,8 @@ pub(super) async fn fetch(
     db: u8,
     key: &[u8],
 ) -> Result<Option<Copy>, Refusal> {
-    let member = relay.members.get(holder);
-    let name = member.as_ref().map_or("a relief that was given up", |m| m.name.as_str());
-    let cut_off = |why: &str| {
-        let text = format!("the session may be on relief '{name}', {why}; try again later");
-        Refusal::new(Code::Unavailable, text)
-    };
-    if member.as_ref().is_none_or(|m| m.state == State::Lost) {
-        return Err(cut_off(
-            "which came back without its sessions (GS.SHARD LEAVE name FORCE gives them up)",
-        ));
-    }
-    let link: Link = node.downstream_to(holder).ok_or_else(|| cut_off("and the sibling is not there"))?;
+    let cut_off = |why: &str| cut_off(relay, holder, why);
+    let link = link_to(node, relay, holder)?;
     let (index, db_word) = (holder.to_string(), db.to_string());
     let call: [&[u8]; 4] = [b"GS.FETCH", index.as_bytes(), db_word.as_bytes(), key];
     let reply = link.call(&call).await.map_err(|_| cut_off("and the sibling does not answer"))?;
@@ -95,6 +85,55 @@ pub(super) async fn fetch(
         }
         _ => Err(cut_off("which cannot be reached")),
     }
+}
+
+fn cut_off(relay: &Relay, holder: u16, why: &str) -> Refusal {
+    let member = relay.members.get(holder);
+    let name = member.as_ref().map_or("a relief that was given up", |m| m.name.as_str());
+    let text = format!("the session may be on relief '{name}', {why}; try again later");
+    Refusal::new(Code::Unavailable, text)
+}
+
+fn link_to(node: &Node, relay: &Relay, holder: u16) -> Result<Link, Refusal> {
+    if relay.members.get(holder).is_none_or(|m| m.state == State::Lost) {
+        let why = "which came back without its sessions (GS.SHARD LEAVE name FORCE gives them up)";
+        return Err(cut_off(relay, holder, why));
+    }
+    node.downstream_to(holder).ok_or_else(|| cut_off(relay, holder, "and the sibling is not there"))
+}
+
+/// A copy or none for each key that was asked for; maybe only for the first ones.
+pub(super) type Copies = Result<Vec<Option<Copy>>, Refusal>;
+
+/// Asks one relief for copies of several keys at once. The question is on its way when this returns. The answer holds
+/// a copy or none for each, in their order; where it ends early, nothing is known of the rest.
+pub(super) fn fetch_many(
+    node: &Arc<Node>,
+    holder: u16,
+    db: u8,
+    keys: &[&[u8]],
+) -> Result<impl Future<Output = Copies> + use<>, Refusal> {
+    let relay = node.relay().ok_or_else(|| Refusal::err("only a relay asks for copies"))?;
+    let link = link_to(node, relay, holder)?;
+    let (index, db_word) = (holder.to_string(), db.to_string());
+    let mut call: Vec<&[u8]> = vec![b"GS.FETCH", index.as_bytes(), db_word.as_bytes()];
+    call.extend_from_slice(keys);
+    let mut bytes = Vec::new();
+    gs_resp::encode_command(&mut bytes, &call);
+    let limit = link.call_timeout();
+    let answer = link.start(bytes, 1, limit).map_err(|_| cut_off(relay, holder, "and it is not asked"))?;
+    let (node, alone) = (node.clone(), keys.len() == 1);
+    let silent = cut_off(relay, holder, "and the sibling does not answer");
+    let away = cut_off(relay, holder, "which cannot be reached");
+    Ok(async move {
+        let copy = |reply: &Reply| reply.as_array().and_then(|words| parse_copy(&node, db, words));
+        match answer.await.map_err(|_| silent)?.pop() {
+            None | Some(Reply::Error(_)) => Err(away),
+            Some(reply) if alone => Ok(vec![copy(&reply)]),
+            Some(Reply::Array(replies)) => Ok(replies.iter().map(copy).collect()),
+            Some(_) => Ok(Vec::new()),
+        }
+    })
 }
 
 fn parse_copy(node: &Node, db: u8, words: &[Reply]) -> Option<Copy> {
@@ -119,9 +158,17 @@ fn parse_copy(node: &Node, db: u8, words: &[Reply]) -> Option<Copy> {
     Some(Copy { meta, copy: copy.as_int()? as u64, value })
 }
 
+/// A key that a command wants was found below: counted once, where it is kept, or else where it is answered.
+pub(super) fn count_climb(node: &Node, origin: Option<&Origin>) {
+    match origin {
+        Some((Tier::Expansion, _)) => node.metrics.hits_expansion.add(1),
+        _ => node.metrics.hits_aging.add(1),
+    }
+}
+
 pub(super) enum Kept {
-    Here(Option<(Tier, String)>),
-    NoRoom(Fetched, Option<(Tier, String)>),
+    Here(Option<Origin>),
+    NoRoom(Fetched, Option<Origin>),
     Stale,
 }
 
@@ -130,16 +177,11 @@ pub(super) fn keep(node: &Node, relay: &Relay, holder: &Holder, db: u8, key: &[u
     let id = node.id(db, key);
     let member = relay.members.get(holder.node);
     let origin = member.map(|m| (m.tier, m.name));
-    let tier = origin.as_ref().map(|(tier, _)| *tier);
     let _lock = node.stripes.lock(&id);
     // The number may have moved on when the same version was stored there again; the bytes are the same.
     let same = |h: &Holder| h.node == holder.node && h.version == fetched.meta.version && !h.shadow;
     if !relay.directory.holders(&id).iter().any(same) || relay.tombs.refuses(&id, fetched.meta.version) {
         return Kept::Stale;
-    }
-    match tier {
-        Some(Tier::Expansion) => node.metrics.hits_expansion.add(1),
-        _ => node.metrics.hits_aging.add(1),
     }
     let now_ms = node.now_ms();
     let meta = fetched.meta;
@@ -164,6 +206,7 @@ pub(super) fn keep(node: &Node, relay: &Relay, holder: &Holder, db: u8, key: &[u
     }
     relay.moves.push(db, key);
     node.metrics.promoted.add(1);
+    count_climb(node, origin.as_ref());
     for old in relay.directory.shadow_all(&id, db).0 {
         // By the number that is listed: another one that the holder has by now is still to be reported, and its
         // report finds nothing that it could be listed for.

@@ -1,7 +1,7 @@
 //! Running what a connection has read.
 
 use super::ahead::Ahead;
-use super::{CHUNK_BYTES, Flow, Serving, Session};
+use super::{CHUNK_BYTES, Flow, Serving, Session, below};
 use crate::commands::exec::{self, execute_row};
 use crate::commands::{Answer, Command, Ctx, Outcome, Reply, Stop, Waiting};
 use crate::core::pause;
@@ -53,6 +53,7 @@ impl<S: Stream> Serving<S> {
         let done = ahead.done();
         ahead.begin();
         (self.pipe.input, self.ahead) = (input, ahead);
+        self.session.conn.scope.end_input();
         let flow = flow?;
         self.settle_meter();
         if done > 0 {
@@ -96,7 +97,7 @@ impl<S: Stream> Serving<S> {
             let args = ahead.args(place, &seen, input);
             let mut flow = match self.at_once(seen.row, args) {
                 Tried::Done(flow) => flow,
-                Tried::Not(ran) => self.command(args, ran).await?,
+                Tried::Not(ran) => self.command(args, ran, &input[seen.end..]).await?,
             };
             if self.session.conn.authenticated != authenticated {
                 ahead.forget_rest();
@@ -152,8 +153,8 @@ impl<S: Stream> Serving<S> {
         Tried::Done(flow)
     }
 
-    /// Runs one command to its reply. `ran` is what came of it where it was tried already.
-    async fn command(&mut self, args: Args<'_>, ran: Option<Ran>) -> std::io::Result<Flow> {
+    /// Runs one command to its reply. `ran` is what came of it where it was tried already, `rest` the input behind it.
+    async fn command(&mut self, args: Args<'_>, ran: Option<Ran>, rest: &[u8]) -> std::io::Result<Flow> {
         if ran.is_none() {
             if is_cross_protocol(args.name()) {
                 self.session.node.metrics.protocol_errors.add(1);
@@ -165,7 +166,7 @@ impl<S: Stream> Serving<S> {
                 return Ok(Flow::Drop);
             }
         }
-        let flow = self.attempts(args, ran).await;
+        let flow = self.attempts(args, ran, rest).await;
         self.ended(args);
         flow
     }
@@ -223,7 +224,7 @@ impl<S: Stream> Serving<S> {
         Ran { outcome, mark, owed }
     }
 
-    async fn attempts(&mut self, args: Args<'_>, mut ran: Option<Ran>) -> std::io::Result<Flow> {
+    async fn attempts(&mut self, args: Args<'_>, mut ran: Option<Ran>, rest: &[u8]) -> std::io::Result<Flow> {
         let mut waited = Waited::default();
         let mut fetches = 0;
         while fetches < ATTEMPTS_MAX {
@@ -254,11 +255,12 @@ impl<S: Stream> Serving<S> {
                     // Waiting for room is bounded by time, not by turns.
                     fetches += usize::from(matches!(stop, Stop::Below(_)));
                     let event = if matches!(stop, Stop::Full) { "room" } else { "fetch" };
+                    let ahead = self.wanted_next(&stop, fetches, args, rest);
                     let mut scope = std::mem::take(&mut self.session.conn.scope);
                     let node = self.session.node.clone();
                     let began_ms = node.now_ms();
                     // Boxed, because this is rare and its state is large.
-                    let way = Box::pin(clear_the_way(&node, stop, &mut scope, &mut waited));
+                    let way = Box::pin(clear_the_way(&node, stop, ahead, &mut scope, &mut waited));
                     let cleared = self.wait(way).await?;
                     self.session.conn.scope = scope;
                     self.begin_metering();
@@ -281,6 +283,15 @@ impl<S: Stream> Serving<S> {
         let text = "the keys of this command move as fast as they are brought here; send it again";
         self.say(|w| w.error(&Refusal::new(Code::TryAgain, text)));
         Ok(Flow::On)
+    }
+
+    /// Keys to bring up along with those that stopped a command: once for a command, and for none that will be queued.
+    fn wanted_next(&self, stop: &Stop, fetches: usize, args: Args<'_>, rest: &[u8]) -> Vec<(u8, Box<[u8]>)> {
+        let Session { node, conn } = &self.session;
+        if fetches != 1 || conn.scope.crowded || conn.multi.is_some() || !matches!(stop, Stop::Below(_)) {
+            return Vec::new();
+        }
+        below::wanted_next(node, conn.db, args, rest, &self.bounds.requests)
     }
 
     /// Holds the reply back until the second copies of what was written are there; it says so if they are not.
