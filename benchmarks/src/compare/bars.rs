@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::results::{Group, Results, Row};
+use super::verdict::Verdict;
 
 /// Bytes of a session's value in the promises.
 const BYTES: usize = 384;
@@ -13,19 +14,20 @@ pub struct Bar {
     what: String,
     value: f64,
     most: f64,
+    others_pct: Option<f64>,
 }
 
 impl Bar {
-    /// Whether it is kept.
-    pub fn is_met(&self) -> bool {
-        self.value <= self.most
+    /// Whether it is kept, as far as the run can tell.
+    pub fn verdict(&self) -> Verdict {
+        Verdict::of(self.value, self.most, self.others_pct)
     }
 }
 
 impl fmt::Display for Bar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = if self.is_met() { "pass" } else { "NOT MET" };
-        write!(f, "BAR {} {}: {:.3} <= {:.3} {verdict}", self.name, self.what, self.value, self.most)
+        let Bar { name, what, value, most, .. } = self;
+        write!(f, "BAR {name} {what}: {value:.3} <= {most:.3} {}", self.verdict())
     }
 }
 
@@ -65,18 +67,20 @@ struct Judge<'a> {
 impl Judge<'_> {
     fn ratio(&mut self, what: String, mine: &Row, theirs: &Row, figure: &str, most: f64) {
         if let Some(ratio) = self.group.ratio(mine, theirs, figure) {
-            self.value(what, ratio.median, most);
+            self.value(what, ratio.median, most, &[mine, theirs]);
         }
     }
 
     fn figure(&mut self, what: &str, row: &Row, figure: &str, most: f64) {
         if let Some(spread) = self.group.spread(row, figure) {
-            self.value(what.to_owned(), spread.median, most);
+            self.value(what.to_owned(), spread.median, most, &[row]);
         }
     }
 
-    fn value(&mut self, what: String, value: f64, most: f64) {
-        self.bars.push(Bar { name: self.name.to_owned(), what, value, most });
+    /// A value that comes from these rows.
+    fn value(&mut self, what: String, value: f64, most: f64, rows: &[&Row]) {
+        let others_pct = self.group.others_pct(rows);
+        self.bars.push(Bar { name: self.name.to_owned(), what, value, most, others_pct });
     }
 }
 
@@ -148,8 +152,9 @@ fn tls(group: &Group, bars: &mut Vec<Bar>) {
         let (mine, theirs) = (row("GET over TLS", pipeline, &gs), row("GET over TLS", pipeline, &redis));
         judge.ratio(format!("TLS GET p{pipeline}, CPU, gs / Redis"), &mine, &theirs, "cpu_us", most);
     }
-    if let Some(cost) = group.spread(&row("TLS handshake", 1, &gs), "cpu_us") {
-        judge.value("full handshake, ms of server CPU".into(), cost.median / 1e3, 0.84);
+    let handshake = row("TLS handshake", 1, &gs);
+    if let Some(cost) = group.spread(&handshake, "cpu_us") {
+        judge.value("full handshake, ms of server CPU".into(), cost.median / 1e3, 0.84, &[&handshake]);
     }
 }
 
@@ -180,5 +185,51 @@ fn growth(results: &Results, bars: &mut Vec<Bar>) {
         let many = row(cases.as_deref().unwrap_or_default(), pipeline, &server);
         let what = format!("GET p{pipeline}, CPU, beside idle connections / without");
         judge.ratio(what, &many, &row("GET", pipeline, &server), "cpu_us", 1.1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::results::{Figures, Sample};
+
+    /// Both rows of P7 with these figures for each repetition: CPU of one thread, of two, and what others used.
+    fn threads(reps: &[(f64, f64, f64)]) -> Results {
+        let mut group =
+            Group { servers: [("gs".to_owned(), "gs 0.1.0".to_owned())].into(), ..Group::default() };
+        for (rep, (one, two, others)) in reps.iter().enumerate() {
+            for (case, cpu) in [("GET, one thread", one), ("GET, two threads", two)] {
+                let figures = [("cpu_us".to_owned(), *cpu), ("others_pct".to_owned(), *others)];
+                let figures = Figures::from(figures);
+                let (case, server) = (case.to_owned(), "gs".to_owned());
+                group.samples.push(Sample { case, pipeline: 16, bytes: BYTES, server, rep, figures });
+            }
+        }
+        Results { groups: [("threads".to_owned(), group)].into(), ..Results::default() }
+    }
+
+    fn said(reps: &[(f64, f64, f64)]) -> String {
+        let bars: Vec<String> = judge(&threads(reps)).iter().map(Bar::to_string).collect();
+        bars.join("\n")
+    }
+
+    /// A figure that others disturbed is no promise kept, and none broken either; one noisy repetition of several does
+    /// not count for more than its figure does.
+    #[test]
+    fn a_disturbed_run_is_not_judged() {
+        let what = "BAR P7 GET p16, CPU, two threads / one";
+        assert_eq!(
+            said(&[(1.0, 0.6, 41.0)]),
+            format!("{what}: 0.600 <= 1.111 disturbed: others 41.0 % (judged up to 5 %)")
+        );
+        assert_eq!(
+            said(&[(1.0, 1.5, 5.1)]),
+            format!("{what}: 1.500 <= 1.111 disturbed: others 5.1 % (judged up to 5 %)")
+        );
+        assert_eq!(said(&[(1.0, 0.6, 5.0)]), format!("{what}: 0.600 <= 1.111 pass"));
+        assert_eq!(said(&[(1.0, 1.5, 0.0)]), format!("{what}: 1.500 <= 1.111 NOT MET"));
+        let (calm, noisy) = ((1.0, 1.0, 1.0), (1.0, 3.0, 60.0));
+        assert_eq!(said(&[calm, noisy, calm]), format!("{what}: 1.000 <= 1.111 pass"));
+        assert!(said(&[calm, noisy, noisy]).contains("disturbed: others 60.0 %"));
     }
 }

@@ -4,14 +4,12 @@
 //! does it. Runs of a second one after the other meet different phases, and their ratio says which; slices of a
 //! tenth of that, in turns, meet the same ones.
 
-use std::time::Instant;
-
 use anyhow::Context as _;
 
 use super::bench::Bench;
 use super::load::{Crowd, Outcome, Plan};
-use super::machine;
 use super::open::open;
+use super::others::Others;
 use super::servers::Server;
 
 /// Slices of a run.
@@ -100,7 +98,7 @@ impl Bench {
         let (outcomes, others) = best.context("nothing was run")?;
         for (lane, mut outcome) in lanes.iter().zip(outcomes) {
             let what = format!("{}: {} p{}", lane.name, lane.case, lane.plan.depth);
-            outcome.others_pct = Some(others.max(0.0));
+            outcome.others_pct = Some(others);
             let outcome = outcome.must_be_right(&what)?;
             self.keep(&lane.name, &lane.case, &lane.plan, rep, &outcome);
         }
@@ -109,12 +107,8 @@ impl Bench {
 
     /// All slices of all lanes in turns, and what others used of the cores meanwhile, in per cent.
     fn once(&self, lanes: &mut [Lane<'_>]) -> anyhow::Result<(Vec<Outcome>, f64)> {
-        let mut pids: Vec<u32> = lanes.iter().flat_map(|lane| &lane.servers).flat_map(|s| s.pids()).collect();
-        pids.push(std::process::id());
-        pids.sort_unstable();
-        pids.dedup();
-        let busy = || machine::busy_seconds(&self.cores) - machine::cpu_seconds(&pids);
-        let (began, before) = (Instant::now(), busy());
+        let pids = lanes.iter().flat_map(|lane| &lane.servers).flat_map(|server| server.pids());
+        let others = Others::than(pids, &self.cores);
         let mut sums: Vec<Option<Outcome>> = lanes.iter().map(|_| None).collect();
         for _ in 0..SLICES {
             for (lane, sum) in lanes.iter_mut().zip(&mut sums) {
@@ -129,8 +123,6 @@ impl Bench {
                 }
             }
         }
-        let cores = if self.cores.separate() { 2.0 } else { 1.0 };
-        let others = (busy() - before) / (began.elapsed().as_secs_f64() * cores) * 100.0;
-        Ok((sums.into_iter().flatten().collect(), others))
+        Ok((sums.into_iter().flatten().collect(), others.pct()))
     }
 }

@@ -15,11 +15,13 @@ pub mod mix;
 pub mod null;
 pub mod open;
 pub mod options;
+pub mod others;
 pub mod plot;
 pub mod report;
 pub mod results;
 pub mod servers;
 pub mod talk;
+pub mod verdict;
 pub mod wire;
 
 use anyhow::Context;

@@ -7,6 +7,7 @@ use crate::section::stats::Spread;
 use super::bars;
 use super::groups::ALL;
 use super::results::{Group, Results, Row};
+use super::verdict::DISTURBED_PCT;
 
 /// Figures that have a column of their own, and how it is headed.
 const COLUMNS: [(&str, &str); 13] = [
@@ -43,7 +44,11 @@ pub fn markdown(results: &Results, plots: &[String]) -> String {
         "Each figure is the median of interleaved repetitions with fresh servers (least-greatest). `x NAME` is gs's \
          CPU per operation by that server's of the same repetition. Latencies of the closed loop count from the sending of \
          a whole pipeline; those of the open loop (group latency) from when a request was due. `others %` is what neither \
-         server nor load used of the two cores: a run is made up to three times until it is below 3.\n\n",
+         server nor load used of the two cores: a run is made up to three times until it is below 3. ",
+    );
+    let _ = writeln!(
+        out,
+        "A bar is not judged where it was above {DISTURBED_PCT:.0} (in the middle repetition): it says `disturbed` then.\n"
     );
     out.push_str("## Bars\n\n```\n");
     for bar in bars::judge(results) {

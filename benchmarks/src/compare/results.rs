@@ -121,6 +121,19 @@ impl Group {
         (!ratios.is_empty()).then(|| Spread::of(ratios))
     }
 
+    /// What others used of the cores, in per cent, while these rows were measured: the most of each repetition, and of
+    /// those the median, as of the figures themselves. `None` where nobody asked.
+    pub fn others_pct(&self, rows: &[&Row]) -> Option<f64> {
+        let mut most: BTreeMap<usize, f64> = BTreeMap::new();
+        for sample in rows.iter().flat_map(|row| self.of(row)) {
+            if let Some(others) = sample.figures.get("others_pct") {
+                let known = most.entry(sample.rep).or_insert(*others);
+                *known = known.max(*others);
+            }
+        }
+        (!most.is_empty()).then(|| Spread::of(most.into_values()).median)
+    }
+
     /// Servers in the order in which they were measured.
     pub fn server_names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
