@@ -46,6 +46,8 @@ pub struct Chart<'a> {
     pub y: (&'a str, Scale),
     /// The lines.
     pub lines: Vec<Line>,
+    /// A dot at each point: where there are few, and what lies between was not measured.
+    pub dots: bool,
 }
 
 struct Axis {
@@ -110,8 +112,11 @@ impl Chart<'_> {
         for (nth, line) in self.lines.iter().enumerate() {
             let colour = COLOURS[nth % COLOURS.len()];
             let shown = line.points.iter().filter(|point| x.shows(point.0) && y.shows(point.1));
-            let place = |point: &(f64, f64)| format!("{:.1},{:.1}", x.place(point.0), y.place(point.1));
-            let path: Vec<String> = shown.map(place).collect();
+            let placed: Vec<_> = shown.map(|point| (x.place(point.0), y.place(point.1))).collect();
+            let path: Vec<String> = placed.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+            for (x, y) in placed.iter().filter(|_| self.dots) {
+                let _ = writeln!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\"/>");
+            }
             let at = TOP + 16.0 + 20.0 * nth as f64;
             let _ = writeln!(
                 svg,

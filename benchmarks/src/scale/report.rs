@@ -236,9 +236,11 @@ pub fn pictures(
         x: ("relays", Scale::Log),
         y: ("busiest / mean (keys)", Scale::Linear),
         lines: vec![balance(Rule::Lots, "lots (the product)"), balance(Rule::Ranges, "ranges of slots")],
+        dots: false,
     };
     let over_time = |names: [&str; 5], title| Chart {
         title,
+        dots: false,
         x: ("minutes", Scale::Linear),
         y: ("commands of the busiest relay in a minute", Scale::Linear),
         lines: outcomes
@@ -261,6 +263,7 @@ pub fn pictures(
         title: "What the site carries (sixteen at a time, invalidations)",
         x: ("relays", Scale::Log),
         y: ("requests a second", Scale::Log),
+        dots: false,
         lines: [10.0, 100.0, 1_000.0, 10_000.0]
             .iter()
             .map(|fronts| {
