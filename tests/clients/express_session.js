@@ -6,15 +6,9 @@ import { randomUUID } from "node:crypto";
 import { RedisStore } from "connect-redis";
 import express from "express";
 import session from "express-session";
-import { createClient } from "redis";
+import { nodeRedis } from "./connect.js";
 
-const [host, port] = process.argv.slice(2);
-const client = createClient({ socket: { host, port: Number(port), reconnectStrategy: false } });
-client.on("error", (error) => {
-  console.error(error);
-  process.exit(1);
-});
-await client.connect();
+const client = await nodeRedis();
 
 const prefix = `sess:${randomUUID()}:`;
 const app = express();

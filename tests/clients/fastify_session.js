@@ -6,15 +6,9 @@ import cookie from "@fastify/cookie";
 import session from "@fastify/session";
 import { RedisStore } from "connect-redis";
 import Fastify from "fastify";
-import { createClient } from "redis";
+import { nodeRedis } from "./connect.js";
 
-const [host, port] = process.argv.slice(2);
-const client = createClient({ socket: { host, port: Number(port), reconnectStrategy: false } });
-client.on("error", (error) => {
-  console.error(error);
-  process.exit(1);
-});
-await client.connect();
+const client = await nodeRedis();
 
 const store = new RedisStore({ client, prefix: `sess:${randomUUID()}:`, ttl: 600 });
 const app = Fastify();

@@ -1,14 +1,9 @@
 // ioredis with its defaults. Usage: node ioredis.js HOST PORT
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { Redis } from "ioredis";
+import { ioRedis } from "./connect.js";
 
-const [host, port] = process.argv.slice(2);
-const client = new Redis({ host, port: Number(port), retryStrategy: null });
-client.on("error", (error) => {
-  console.error(error);
-  process.exit(1);
-});
+const client = ioRedis();
 
 const key = `ioredis:${randomUUID()}`;
 assert.equal(await client.ping(), "PONG");

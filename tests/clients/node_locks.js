@@ -1,11 +1,10 @@
 // Locks from Node.js: redlock 4 over ioredis, all in scripts. Usage: node node_locks.js HOST PORT
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import Redis from "ioredis";
 import Redlock from "redlock";
+import { ioRedis } from "./connect.js";
 
-const [host, port] = process.argv.slice(2);
-const redis = new Redis({ host, port: Number(port), retryStrategy: null });
+const redis = ioRedis();
 const locks = new Redlock([redis], { retryCount: 200, retryDelay: 20, retryJitter: 10 });
 const key = `lock:${randomUUID()}`;
 let inside = 0;

@@ -1,15 +1,9 @@
 // node-redis with its defaults. Usage: node node_redis.js HOST PORT
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { createClient } from "redis";
+import { nodeRedis } from "./connect.js";
 
-const [host, port] = process.argv.slice(2);
-const client = createClient({ socket: { host, port: Number(port), reconnectStrategy: false } });
-client.on("error", (error) => {
-  console.error(error);
-  process.exit(1);
-});
-await client.connect();
+const client = await nodeRedis();
 
 const key = `node:${randomUUID()}`;
 assert.equal(await client.ping(), "PONG");
