@@ -11,7 +11,8 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::procs::{Wire, command, connect, free_port, until};
+use crate::compare::servers::{free_port, local};
+use crate::compare::talk::{Talk, until};
 
 /// Growth that fails a comparison.
 pub const LIMIT: f64 = 1.10;
@@ -122,15 +123,17 @@ fn served(program: &Path, asked: Option<Asked>) -> anyhow::Result<u64> {
     run.args(["--set", "sibling_mode=external"]);
     let child = run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut child = Valgrind(child.context("valgrind is needed")?);
-    let mut wire = connect(port).with_context(|| std::fs::read_to_string(&log).unwrap_or_default())?;
+    let mut talk = Talk::with_patience(local(port))
+        .with_context(|| std::fs::read_to_string(&log).unwrap_or_default())?;
     for n in 0..SESSIONS {
-        let reply = wire.call(&[b"SET", &key(n), &VALUE])?;
-        ensure!(reply == "+OK", "a session was not stored: {reply}");
+        talk.send(&set(n))?;
+        let reply = talk.reply()?;
+        ensure!(reply == "+OK\r\n", "a session was not stored: {reply}");
     }
     if let Some(asked) = asked {
-        ask(&mut wire, asked)?;
+        ask(&mut talk, asked)?;
     }
-    drop(wire);
+    drop(talk);
     let pid = Pid::from_raw(i32::try_from(child.0.id())?).context("a process has a number")?;
     kill_process(pid, Signal::TERM)?;
     let ended = until("the server ends", || child.0.try_wait().ok().flatten())?;
@@ -141,20 +144,29 @@ fn served(program: &Path, asked: Option<Asked>) -> anyhow::Result<u64> {
     Ok(counted)
 }
 
-fn ask(wire: &mut Wire, asked: Asked) -> anyhow::Result<()> {
-    let value = String::from_utf8_lossy(&VALUE);
+fn ask(talk: &mut Talk, asked: Asked) -> anyhow::Result<()> {
+    let value = format!("${}\r\n{}\r\n", VALUE.len(), String::from_utf8_lossy(&VALUE));
     for batch in 0..asked.batches {
-        let keys = (0..asked.pipeline).map(|n| key((batch * asked.pipeline + n) % SESSIONS));
-        let one = |key: [u8; 32]| {
-            if asked.writes { command(&[b"SET", &key, &VALUE]) } else { command(&[b"GET", &key]) }
-        };
-        wire.send(&keys.flat_map(one).collect::<Vec<u8>>())?;
+        let sessions = (0..asked.pipeline).map(|n| (batch * asked.pipeline + n) % SESSIONS);
+        let one = |n| if asked.writes { set(n) } else { command(&[b"GET", &key(n)]) };
+        talk.send(&sessions.flat_map(one).collect::<Vec<u8>>())?;
         for _ in 0..asked.pipeline {
-            let reply = wire.reply()?;
-            ensure!(reply == if asked.writes { "+OK" } else { &value }, "{}: {reply}", asked.name);
+            let reply = talk.reply()?;
+            ensure!(reply == if asked.writes { "+OK\r\n" } else { &value }, "{}: {reply}", asked.name);
         }
     }
     Ok(())
+}
+
+fn set(n: usize) -> Vec<u8> {
+    command(&[b"SET", &key(n), &VALUE])
+}
+
+/// A command as it goes over the wire.
+fn command(words: &[&[u8]]) -> Vec<u8> {
+    let mut out = Vec::new();
+    gs_resp::encode_command(&mut out, words);
+    out
 }
 
 /// A key of 32 bytes.

@@ -2,18 +2,16 @@
 //! second core.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use gs_shm::Section;
 
-/// A server that has not answered by then will not.
-const PATIENCE: u32 = 600;
-const PAUSE: Duration = Duration::from_millis(50);
+use crate::compare::machine;
+pub use crate::compare::servers::free_port;
+pub use crate::compare::talk::until;
 
 /// A server with the processes that it started.
 pub struct Server {
@@ -70,17 +68,17 @@ impl Server {
 
     /// The process and what it started.
     pub fn pids(&self) -> Vec<u32> {
-        family_of(self.child.id())
+        machine::family_of(self.child.id())
     }
 
     /// CPU seconds of all of them so far.
     pub fn cpu(&self) -> f64 {
-        self.pids().into_iter().map(cpu_of).sum()
+        machine::cpu_seconds(&self.pids())
     }
 
     /// Resident bytes of all of them, shared memory aside.
     pub fn resident(&self) -> u64 {
-        self.pids().into_iter().map(resident_of).sum()
+        machine::unshared_bytes(&self.pids())
     }
 
     /// The section of this name in a directory is removed when this is dropped.
@@ -129,53 +127,6 @@ pub fn pin_load() -> anyhow::Result<()> {
     let done = Command::new("taskset").args(["-acp", "1", &pid]).stdout(Stdio::null()).status()?;
     ensure!(done.success(), "taskset refused core 1");
     Ok(())
-}
-
-/// A process and its children.
-fn family_of(pid: u32) -> Vec<u32> {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let children = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    let children: Vec<u32> = children
-        .flat_map(|text| text.split_whitespace().filter_map(|n| n.parse().ok()).collect::<Vec<_>>())
-        .collect();
-    [vec![pid], children].concat()
-}
-
-/// CPU seconds of a process so far, user and system; 0 for one that is gone. By the scheduler's clock, to the
-/// nanosecond: the ticks of `stat` are too coarse for short runs. What threads took that ended is not in it.
-pub fn cpu_of(pid: u32) -> f64 {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let stats = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("schedstat")).ok());
-    stats.filter_map(|text| text.split_whitespace().next()?.parse::<f64>().ok()).sum::<f64>() / 1e9
-}
-
-/// Resident bytes of a process, shared memory aside.
-pub fn resident_of(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let lines = status.lines().filter(|line| line.starts_with("RssAnon:") || line.starts_with("RssFile:"));
-    lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum::<u64>() << 10
-}
-
-/// A port that was free a moment ago.
-///
-/// # Errors
-/// No socket can be bound.
-pub fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
-
-/// Looks again and again until there is something to see.
-///
-/// # Errors
-/// There was nothing for half a minute.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
-    for _ in 0..PATIENCE {
-        if let Some(found) = look() {
-            return Ok(found);
-        }
-        sleep(PAUSE);
-    }
-    bail!("waited in vain: {what}")
 }
 
 /// A connection on which PING is answered.

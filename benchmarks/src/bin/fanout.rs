@@ -1,305 +1,182 @@
-//! What it costs a server to tell a hundred others that something changed.
+//! What a change costs a relay that tells a hundred front ends of it, and a front end that hears of it: the figures that
+//! docs/scaling.md counts with.
 //!
 //! ```text
 //! cargo run --release -p benchmarks --bin fanout
 //! ```
 //!
-//! A relay tells its front ends (`GS.STREAM`) of deleted keys and of new values of 384 bytes, and the subscribers of a
-//! channel; redis-server tells the subscribers of a channel as many bytes. The writer keeps so many commands under way.
-//! The figure is the server's CPU for each message that arrived, the writer's command included.
+//! The same beside Redis's PUBLISH, at several paces: `cargo run --release -p benchmarks -- compare --group fanout`.
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use benchmarks::procs::{Server, command, connect, middle, pin_load};
+use benchmarks::compare::cleanup;
+use benchmarks::compare::groups::fanout::launch;
+use benchmarks::compare::machine::{Cores, cpu_seconds};
+use benchmarks::compare::options::gs_server;
+use benchmarks::compare::servers::{Launch, Peer, Program, Server};
+use benchmarks::compare::stage::{Pace, Stage, Told};
+use benchmarks::compare::talk::Talk;
+use benchmarks::compare::wire::{Op, Shape, Speech};
 use clap::Parser;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use gs_client::blocking::Sessions;
+use gs_client::cache::Backing;
+use gs_client::sessions::{LruConfig, RelayConfig};
 
-/// CPU of a relay and of redis-server for each message that reaches one of many listeners.
+const VALUE_BYTES: usize = 384;
+/// One change at a time, each told by itself.
+const ALONE: Pace = Pace::EachSecond(100);
+/// So many changes that nearly all the cost is theirs, not that of a write.
+const MANY: Pace = Pace::Answered(64);
+const RENEWALS: usize = 20_000;
+/// Sessions that change at a front end.
+const KEYS: u64 = 1000;
+
+/// CPU of a relay for each front end that it tells of a change, and of a front end for what it is told.
 #[derive(Parser)]
 struct Args {
-    /// Listeners.
-    #[arg(long, default_value_t = 100)]
-    followers: usize,
-    /// Commands under way at once; several figures with commas.
-    #[arg(long, default_value = "1,16,64", value_delimiter = ',')]
-    depths: Vec<usize>,
-    /// Messages in one measurement at one command under way; up to eight times as many at more.
-    #[arg(long, default_value_t = 5_000)]
-    messages: usize,
-    /// Interleaved repetitions.
+    /// Repetitions; the middle one is told.
     #[arg(long, default_value_t = 5)]
     reps: usize,
-    /// Bursts of messages in a second; 0 for as fast as they are answered.
-    #[arg(long, default_value_t = 0)]
-    rate: u64,
-    /// Only these: publish, gone, put, gs-publish.
-    #[arg(long, default_value = "publish,gone,put,gs-publish", value_delimiter = ',')]
-    only: Vec<String>,
-    /// The gs-server to start.
-    #[arg(long, default_value = "target/release/gs-server")]
-    gs_server: PathBuf,
-}
-
-/// Who tells what.
-#[derive(Clone, Copy, PartialEq)]
-enum What {
-    Publish(usize),
-    GsPublish(usize),
-    Gone,
-    Put,
-}
-
-const KEY_BYTES: usize = 32;
-const VALUE_BYTES: usize = 384;
-const MARK: &[u8] = b"the-end-of-one-measurement-";
-/// A front end renews its lease so often.
-const RENEW: Duration = Duration::from_millis(250);
-
-impl What {
-    fn name(self) -> String {
-        match self {
-            What::Publish(bytes) => format!("redis PUBLISH {bytes} B"),
-            What::GsPublish(bytes) => format!("gs PUBLISH {bytes} B"),
-            What::Gone => "gs stream, key of 32 B deleted".to_owned(),
-            What::Put => "gs stream, value of 384 B".to_owned(),
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            What::Publish(_) => "publish",
-            What::GsPublish(_) => "gs-publish",
-            What::Gone => "gone",
-            What::Put => "put",
-        }
-    }
-
-    /// What Redis is asked to carry for comparison.
-    fn peer(self) -> What {
-        match self {
-            What::Publish(bytes) | What::GsPublish(bytes) => What::Publish(bytes),
-            What::Gone => What::Publish(KEY_BYTES),
-            What::Put => What::Publish(VALUE_BYTES),
-        }
-    }
-
-    fn is_stream(self) -> bool {
-        matches!(self, What::Gone | What::Put)
-    }
-
-    fn command(self, n: usize) -> Vec<u8> {
-        let key = format!("sess:{n:027}");
-        match self {
-            What::Publish(bytes) | What::GsPublish(bytes) => {
-                let payload = format!("{key}{}", "v".repeat(bytes - KEY_BYTES));
-                command(&[b"PUBLISH", b"channel", payload.as_bytes()])
-            }
-            What::Gone => command(&[b"DEL", key.as_bytes()]),
-            What::Put => command(&[b"SET", key.as_bytes(), &[b'v'; VALUE_BYTES], b"PX", b"86400000"]),
-        }
-    }
-
-    fn last(self, mark: &[u8]) -> Vec<u8> {
-        match self {
-            What::Publish(_) | What::GsPublish(_) => command(&[b"PUBLISH", b"channel", mark]),
-            What::Gone | What::Put => command(&[b"SET", mark, b""]),
-        }
-    }
-}
-
-/// One listener: reads until it meets the mark it is told to look for.
-async fn follow(
-    port: u16,
-    stream: bool,
-    marks: tokio::sync::watch::Receiver<Vec<u8>>,
-    met: Met,
-) -> anyhow::Result<()> {
-    let mut socket = TcpStream::connect(("127.0.0.1", port)).await?;
-    let hello = match stream {
-        true => [command(&[b"HELLO", b"3"]), command(&[b"GS.STREAM", b"0", b"0"])].concat(),
-        false => command(&[b"SUBSCRIBE", b"channel"]),
-    };
-    socket.write_all(&hello).await?;
-    let renew = command(&[b"GS.RENEW", b"0"]);
-    let mut ticks = tokio::time::interval(RENEW);
-    let mut buffer = vec![0; 256 << 10];
-    let mut kept = 0;
-    loop {
-        tokio::select! {
-            biased;
-            read = socket.read(&mut buffer[kept..]) => {
-                let n = read?;
-                ensure!(n > 0, "a listener was cut off");
-                let have = kept + n;
-                let mark = marks.borrow().clone();
-                // It comes last, so it can only be at the end.
-                let tail = &buffer[have.saturating_sub(mark.len() + 64)..have];
-                if !mark.is_empty() && tail.windows(mark.len()).any(|w| w == &mark[..]) {
-                    met.send(()).await?;
-                    kept = 0;
-                } else {
-                    kept = have.min(mark.len() + 64);
-                    buffer.copy_within(have - kept..have, 0);
-                }
-            }
-            _ = ticks.tick(), if stream => socket.write_all(&renew).await?,
-        }
-    }
-}
-
-type Met = tokio::sync::mpsc::Sender<()>;
-
-/// A server with its listeners.
-struct Crowd {
-    marks: tokio::sync::watch::Sender<Vec<u8>>,
-    met: tokio::sync::mpsc::Receiver<()>,
-    tasks: tokio::task::JoinSet<anyhow::Result<()>>,
-    writer: TcpStream,
-    followers: usize,
-    nth: usize,
-}
-
-impl Crowd {
-    async fn gather(port: u16, what: What, followers: usize) -> anyhow::Result<Crowd> {
-        let (marks, marked) = tokio::sync::watch::channel(Vec::new());
-        let (told, met) = tokio::sync::mpsc::channel(followers);
-        let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..followers {
-            tasks.spawn(follow(port, what.is_stream(), marked.clone(), told.clone()));
-        }
-        let writer = TcpStream::connect(("127.0.0.1", port)).await?;
-        writer.set_nodelay(true)?;
-        let mut crowd = Crowd { marks, met, tasks, writer, followers, nth: 0 };
-        // Whoever has not joined yet misses it: then it is said again.
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        crowd.end(what).await?;
-        Ok(crowd)
-    }
-
-    /// Says the last word, and waits until everybody has heard it.
-    async fn end(&mut self, what: What) -> anyhow::Result<()> {
-        self.nth += 1;
-        let mark = [MARK, self.nth.to_string().as_bytes(), b"."].concat();
-        self.marks.send_replace(mark.clone());
-        self.writer.write_all(&what.last(&mark)).await?;
-        answers(&mut self.writer, 1).await?;
-        for _ in 0..self.followers {
-            tokio::select! {
-                met = self.met.recv() => met.context("the listeners are gone")?,
-                failed = self.tasks.join_next() => {
-                    failed.context("no listeners")???;
-                }
-                () = tokio::time::sleep(Duration::from_secs(20)) => anyhow::bail!("a listener never heard the last word"),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Reads so many one-line replies.
-async fn answers(socket: &mut TcpStream, mut wanted: usize) -> anyhow::Result<()> {
-    let mut buffer = [0; 8192];
-    while wanted > 0 {
-        let n = socket.read(&mut buffer).await?;
-        ensure!(n > 0, "the server hung up");
-        ensure!(buffer[0] != b'-', "{}", String::from_utf8_lossy(&buffer[..n]));
-        wanted = wanted.saturating_sub(buffer[..n].iter().filter(|b| **b == b'\n').count());
-    }
-    Ok(())
-}
-
-/// CPU microseconds for each message that arrived, and messages written in a second.
-async fn measure(
-    server: &Server,
-    crowd: &mut Crowd,
-    what: What,
-    depth: usize,
-    args: &Args,
-) -> anyhow::Result<(f64, f64)> {
-    let messages = args.messages * depth.min(8);
-    if what == What::Gone {
-        for batch in (0..messages).collect::<Vec<_>>().chunks(64) {
-            let bytes: Vec<u8> = batch.iter().flat_map(|n| What::Put.command(*n)).collect();
-            crowd.writer.write_all(&bytes).await?;
-            answers(&mut crowd.writer, batch.len()).await?;
-        }
-        crowd.end(what).await?;
-    }
-    let bursts: Vec<(usize, Vec<u8>)> = (0..messages)
-        .collect::<Vec<_>>()
-        .chunks(depth)
-        .map(|burst| (burst.len(), burst.iter().flat_map(|n| what.command(*n)).collect()))
-        .collect();
-    let (cpu, began) = (server.cpu(), Instant::now());
-    let mut pace = (args.rate > 0).then(|| tokio::time::interval(Duration::from_secs(1) / args.rate as u32));
-    for (len, bytes) in &bursts {
-        if let Some(pace) = &mut pace {
-            pace.tick().await;
-        }
-        crowd.writer.write_all(bytes).await?;
-        answers(&mut crowd.writer, *len).await?;
-    }
-    crowd.end(what).await?;
-    let (cpu, took) = (server.cpu() - cpu, began.elapsed().as_secs_f64());
-    let delivered = (messages * args.followers) as f64;
-    Ok((cpu * 1e6 / delivered, messages as f64 / took))
+    /// Changes in a measurement of changes that come alone; a hundred times as many of those that do not.
+    #[arg(long, default_value_t = 200)]
+    changes: usize,
+    /// The gs-server to start; built where none is named.
+    #[arg(long)]
+    gs_server: Option<PathBuf>,
+    /// Is a front end of the relay at this address until its input ends; this program starts itself so.
+    #[arg(long, hide = true)]
+    follow: Option<String>,
 }
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    pin_load()?;
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(run(&args))
+    if let Some(relay) = &args.follow {
+        return follow(relay);
+    }
+    cleanup::on_signals()?;
+    let cores = Cores::of_this_machine()?;
+    let gs = Peer { name: "gs".into(), program: Program::Gs(gs_server(args.gs_server.as_deref())?) };
+    let start = |push| gs.start(&cores, &launch(push));
+    let (told, pushed) = (start("invalidate")?, start("all")?);
+    // A front end that went is waited for until its lease has lapsed: with the lease that is shipped.
+    let start = |push| {
+        let sets = vec![format!("stream.push={push}")];
+        gs.start(&cores, &Launch { sets, ..launch(push) })
+    };
+    let (followed, sending) = (start("invalidate")?, start("all")?);
+    let many = args.changes * 100;
+    println!("| name | us (lowest-highest) | what |\n|---|---|---|");
+    let say = |name: &str, what: &str, measure: &mut dyn FnMut() -> anyhow::Result<f64>| {
+        let mut figures = (0..args.reps.max(1)).map(|_| measure()).collect::<anyhow::Result<Vec<_>>>()?;
+        figures.sort_by(f64::total_cmp);
+        let (low, middle, high) = (figures[0], figures[figures.len() / 2], figures[figures.len() - 1]);
+        println!("| `{name}` | {middle:.3} ({low:.3}-{high:.3}) | {what} |");
+        anyhow::Ok(())
+    };
+    say("c_write", "relay: a front end is told of a change that comes alone", &mut || {
+        deliveries(&told, Told::Deleted, args.changes, ALONE)
+    })?;
+    say("c_deliver", "relay: each of many changes in one write", &mut || {
+        deliveries(&told, Told::Deleted, many, MANY)
+    })?;
+    say("c_deliver_value", "the same with values of 384 bytes", &mut || {
+        deliveries(&pushed, Told::Written, many, MANY)
+    })?;
+    say("c_renew", "relay: a lease is renewed, alone", &mut || renewals(&told))?;
+    let mut front = Front::of(&followed, &cores)?;
+    say("c_wake", "front end: is woken and hears of one change", &mut || front.hear(args.changes, ALONE))?;
+    say("c_apply", "front end: each of many changes", &mut || front.hear(many, MANY))?;
+    let mut front = Front::of(&sending, &cores)?;
+    say("c_apply_value", "the same with values of 384 bytes", &mut || front.hear(many, MANY))
 }
 
-async fn run(args: &Args) -> anyhow::Result<()> {
-    let dir = tempfile::tempdir()?;
-    let flags = ["--sibling-port", "0", "--capacity", "256mb"].map(String::from);
-    let (gs, redis) = (Server::gs(&args.gs_server, "relay", dir.path(), &flags)?, Server::redis()?);
-    connect(gs.port)?;
-    let all = [
-        What::Publish(KEY_BYTES),
-        What::Gone,
-        What::GsPublish(KEY_BYTES),
-        What::Publish(VALUE_BYTES),
-        What::Put,
-        What::GsPublish(VALUE_BYTES),
-    ];
-    println!(
-        "{} listeners, {} messages, {} repetitions; server CPU in us for each message that arrived\n",
-        args.followers, args.messages, args.reps
-    );
-    println!(
-        "| what | under way | CPU us (lowest-highest) | messages/s written | x of redis PUBLISH, same repetition |"
-    );
-    println!("|---|---|---|---|---|");
-    for depth in &args.depths {
-        let mut figures: Vec<Vec<(f64, f64)>> = vec![Vec::new(); all.len()];
-        for _ in 0..args.reps {
-            for (n, what) in
-                all.iter().enumerate().filter(|(_, what)| args.only.iter().any(|w| w == what.word()))
-            {
-                let server = if matches!(what, What::Publish(_)) { &redis } else { &gs };
-                let mut crowd = Crowd::gather(server.port, *what, args.followers).await?;
-                figures[n].push(measure(server, &mut crowd, *what, *depth, args).await?);
-                crowd.tasks.shutdown().await;
+fn deliveries(server: &Server, told: Told, messages: usize, pace: Pace) -> anyhow::Result<f64> {
+    let mut stage = Stage::new(server, told, &Shape::new(Speech::Resp, VALUE_BYTES))?;
+    Ok(stage.deliver(messages, pace)?.cpu_us())
+}
+
+fn renewals(server: &Server) -> anyhow::Result<f64> {
+    let mut talk = Talk::to(server.addr)?;
+    talk.call(&["HELLO", "3"])?;
+    talk.call(&["GS.STREAM", "0", "0"])?;
+    let before = server.cpu_seconds();
+    for _ in 0..RENEWALS {
+        talk.call(&["GS.RENEW", "0"])?;
+    }
+    Ok((server.cpu_seconds() - before) * 1e6 / RENEWALS as f64)
+}
+
+/// A front end in a process of its own; its section is its own memory.
+struct Front {
+    child: Child,
+    talk: Talk,
+    shape: Shape,
+}
+
+impl Front {
+    fn of(relay: &Server, cores: &Cores) -> anyhow::Result<Front> {
+        let me = std::env::current_exe().context("where this program is")?;
+        let mut command = Command::new(me);
+        command.arg("--follow").arg(relay.addr.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let child = cores.as_server(|| Ok(command.spawn()?))?;
+        let talk = Talk::to(relay.addr)?;
+        let mut front = Front { child, talk, shape: Shape::new(Speech::Resp, VALUE_BYTES) };
+        let mut said = String::new();
+        BufReader::new(front.child.stdout.take().context("no output")?).read_line(&mut said)?;
+        ensure!(said.trim() == "ready", "the front end did not come up: {said:?}");
+        Ok(front)
+    }
+
+    /// CPU of the front end for each change that it hears of.
+    fn hear(&mut self, changes: usize, pace: Pace) -> anyhow::Result<f64> {
+        let window = pace.window();
+        self.all_heard()?;
+        let (began, before) = (Instant::now(), cpu_seconds(&[self.child.id()]));
+        for sent in (0..changes).step_by(window) {
+            if let Pace::EachSecond(rate) = pace {
+                let due = began + Duration::from_secs_f64(sent as f64 / f64::from(rate));
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            }
+            let mut out = Vec::new();
+            for n in sent..sent + window {
+                self.shape.ask(Op::Set, n as u64 % KEYS, &mut out);
+            }
+            self.talk.send(&out)?;
+            for _ in 0..window {
+                ensure!(self.talk.reply()? == "+OK\r\n", "a session was not stored");
             }
         }
-        for (n, what) in all.iter().enumerate().filter(|(n, _)| !figures[*n].is_empty()) {
-            let (cpu, low, high) = middle(&figures[n].iter().map(|f| f.0).collect::<Vec<_>>());
-            let (rate, ..) = middle(&figures[n].iter().map(|f| f.1).collect::<Vec<_>>());
-            let peer = all.iter().position(|other| *other == what.peer()).context("a peer")?;
-            let ratios: Vec<f64> =
-                figures[n].iter().zip(&figures[peer]).map(|(own, its)| own.0 / its.0).collect();
-            let (ratio, ..) = middle(&ratios);
-            println!(
-                "| {} | {depth} | {cpu:.3} ({low:.3}-{high:.3}) | {rate:.0} | {ratio:.2} |",
-                what.name()
-            );
-        }
+        self.all_heard()?;
+        Ok((cpu_seconds(&[self.child.id()]) - before) * 1e6 / changes.next_multiple_of(window) as f64)
     }
+
+    /// Waits until the front end has applied everything: a delete that is to be known everywhere is behind it all.
+    fn all_heard(&mut self) -> anyhow::Result<()> {
+        self.talk.call(&["SET", "mark", "here"])?;
+        self.talk.call(&["GS.DEL", "mark", "SYNC"]).map(drop)
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        // It ends with its input, which waiting closes.
+        let _ = self.child.wait();
+    }
+}
+
+/// Hears of every change at a relay until the input ends.
+fn follow(relay: &str) -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let lru = LruConfig { dir: dir.path().into(), backing: Backing::Memory, ..LruConfig::default() };
+    let sessions =
+        Sessions::open(lru, RelayConfig { relays: vec![relay.to_owned()], ..RelayConfig::default() })?;
+    ensure!(sessions.ready_within(Duration::from_secs(60))?, "the relay does not answer");
+    println!("ready");
+    std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink())?;
     Ok(())
 }

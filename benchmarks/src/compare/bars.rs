@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::groups::fanout::PACES;
 use super::results::{Group, Results, Row};
 use super::verdict::Verdict;
 
@@ -128,11 +129,14 @@ fn threads(group: &Group, bars: &mut Vec<Bar>) {
 fn fanout(group: &Group, bars: &mut Vec<Bar>) {
     let mut judge = Judge { group, name: "P8", bars };
     let (gs, redis) = (gs(group), redis(group));
-    for window in [1, 16, 128] {
-        let publish = row("PUBLISH", window, &redis);
-        let change = row("change, invalidated", window, &gs);
-        let what = format!("{window} under way, CPU per delivery, stream / Redis PUBLISH");
-        judge.ratio(what, &change, &publish, "cpu_us", 0.5);
+    for pace in PACES {
+        let (name, window) = (pace.name(), pace.window());
+        let publish = row(&format!("PUBLISH{name}"), window, &redis);
+        for case in ["DEL", "SET"] {
+            let how = if name.is_empty() { format!(", {window} under way") } else { name.clone() };
+            let what = format!("{case}{how}, CPU per delivery, stream / Redis PUBLISH");
+            judge.ratio(what, &row(&format!("{case}{name}"), window, &gs), &publish, "cpu_us", 0.5);
+        }
     }
 }
 

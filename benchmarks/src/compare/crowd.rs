@@ -55,26 +55,35 @@ impl Listeners {
         self.all.len()
     }
 
-    /// Waits until everybody has heard so many messages more, and not one beyond.
-    pub fn hear(&mut self, messages: usize) -> anyhow::Result<()> {
+    /// So many messages more are to be heard by everybody, and not one beyond.
+    pub fn expect(&mut self, messages: usize) {
         self.wanted += messages;
-        let wanted = self.wanted;
-        let mut missing = self.all.iter().filter(|listener| listener.heard < wanted).count();
-        let began = Instant::now();
-        while missing > 0 {
-            self.events.clear();
-            let wait = Timespec { tv_sec: 1, tv_nsec: 0 };
-            epoll::wait(&self.poll, rustix::buffer::spare_capacity(&mut self.events), Some(&wait))?;
-            for event in &self.events {
-                let listener = &mut self.all[event.data.u64() as usize];
-                let before = listener.heard;
-                listener.read()?;
-                ensure!(listener.heard <= wanted, "a message that nobody sent");
-                missing -= usize::from(before < wanted && listener.heard == wanted);
-            }
-            ensure!(began.elapsed() < PATIENCE, "{missing} listeners did not hear everything");
+    }
+
+    /// Reads what comes, waiting at most so long for the first of it.
+    pub fn listen(&mut self, patience: Duration) -> anyhow::Result<()> {
+        self.events.clear();
+        let wait = Timespec::try_from(patience).context("too long a wait")?;
+        epoll::wait(&self.poll, rustix::buffer::spare_capacity(&mut self.events), Some(&wait))?;
+        for event in &self.events {
+            let listener = &mut self.all[event.data.u64() as usize];
+            listener.read()?;
+            ensure!(listener.heard <= self.wanted, "a message that nobody sent");
         }
         Ok(())
+    }
+
+    /// Waits until everybody has heard everything.
+    pub fn hear(&mut self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let missing = self.all.iter().filter(|listener| listener.heard < self.wanted).count();
+            if missing == 0 {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "{missing} listeners did not hear everything");
+            self.listen(Duration::from_secs(1))?;
+        }
     }
 }
 

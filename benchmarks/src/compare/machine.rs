@@ -131,6 +131,12 @@ pub fn private_bytes(pids: &[u32]) -> u64 {
     pids.iter().map(|pid| status_kib(*pid, "RssAnon:") * 1024).sum()
 }
 
+/// Resident bytes of these processes but for shared memory.
+pub fn unshared_bytes(pids: &[u32]) -> u64 {
+    let of = |pid: &u32| status_kib(*pid, "RssAnon:") + status_kib(*pid, "RssFile:");
+    pids.iter().map(|pid| of(pid) * 1024).sum()
+}
+
 /// All resident bytes of these processes; shared pages count in each.
 pub fn resident_bytes(pids: &[u32]) -> u64 {
     pids.iter().map(|pid| status_kib(*pid, "VmRSS:") * 1024).sum()

@@ -20,6 +20,7 @@ pub mod plot;
 pub mod report;
 pub mod results;
 pub mod servers;
+pub mod stage;
 pub mod talk;
 pub mod verdict;
 pub mod wire;

@@ -2,13 +2,26 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use super::wire::frame;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Looks again and again until there is something to see.
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> anyhow::Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return Ok(found);
+        }
+        ensure!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::sleep(PAUSE);
+    }
+}
 
 /// A blocking connection.
 pub struct Talk {
@@ -25,23 +38,41 @@ impl Talk {
         Ok(Talk { stream, input: Vec::new() })
     }
 
+    /// Connects to a server that may only be starting, and waits until it answers.
+    pub fn with_patience(addr: SocketAddr) -> anyhow::Result<Talk> {
+        until("the server answers", || {
+            let mut talk = Talk::to(addr).ok()?;
+            talk.call(&["PING"]).ok().map(|_| talk)
+        })
+    }
+
     /// One command and its reply as it came; an error reply is an error.
     pub fn call(&mut self, args: &[&str]) -> anyhow::Result<String> {
         let mut out = format!("*{}\r\n", args.len());
         for arg in args {
             out.push_str(&format!("${}\r\n{arg}\r\n", arg.len()));
         }
-        self.stream.write_all(out.as_bytes())?;
+        self.send(out.as_bytes())?;
+        let reply = self.reply()?;
+        if reply.starts_with('-') {
+            bail!("{}: {}", args.first().unwrap_or(&""), reply.trim_end());
+        }
+        Ok(reply)
+    }
+
+    /// Sends requests.
+    pub fn send(&mut self, requests: &[u8]) -> anyhow::Result<()> {
+        Ok(self.stream.write_all(requests)?)
+    }
+
+    /// The next reply as it came.
+    pub fn reply(&mut self) -> anyhow::Result<String> {
         loop {
             if !self.input.is_empty()
                 && let Some(len) = frame(&self.input)
             {
                 let reply: Vec<u8> = self.input.drain(..len).collect();
-                let reply = String::from_utf8_lossy(&reply).into_owned();
-                if reply.starts_with('-') {
-                    bail!("{}: {}", args.first().unwrap_or(&""), reply.trim_end());
-                }
-                return Ok(reply);
+                return Ok(String::from_utf8_lossy(&reply).into_owned());
             }
             self.more()?;
         }
@@ -89,7 +120,7 @@ impl Batch {
 
     /// Sends requests.
     pub fn send(&mut self, requests: &[u8]) -> anyhow::Result<()> {
-        Ok(self.0.stream.write_all(requests)?)
+        self.0.send(requests)
     }
 
     /// Waits for so many replies.

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Agents are not woken again sooner than this.
+/// Agents are not woken again sooner than this; the timer's grain makes it up to twice as long.
 const GAP: Duration = Duration::from_millis(1);
 /// A batch is closed at this size though nobody has read it.
 const BATCH_BYTES: usize = 32 * 1024;

@@ -1,140 +1,95 @@
 //! One message to many: PUBLISH to subscribers, and what a relay tells its front ends of a change.
 
-use std::time::Instant;
-
-use anyhow::Context as _;
-
 use crate::compare::bench::Bench;
-use crate::compare::crowd::Listeners;
 use crate::compare::lanes::Lane;
-use crate::compare::load::{Outcome, Plan, Tally};
+use crate::compare::load::Plan;
 use crate::compare::mix::{Draw, Keys, Mix};
 use crate::compare::servers::{Launch, Peer, Server};
-use crate::compare::talk::{Batch, Talk};
-use crate::compare::wire::{Op, Shape, key};
+use crate::compare::stage::{LISTENERS, Pace, Stage, Told};
+use crate::compare::wire::{Op, Shape, Speech};
 
 use super::commands::turned;
 
-/// Who listens.
-const LISTENERS: usize = 100;
-/// Messages that are on their way to everybody at once: a server that gathers them shows it with many.
-const WINDOWS: [usize; 3] = [1, 16, 128];
-/// Messages in one run, by window.
-const MESSAGES: [u64; 3] = [1_000, 4_000, 10_000];
-/// Keys that change.
-const KEYS: u64 = 1000;
+/// How fast the writer is. A server that gathers messages shows it with many: the rates are the same for everybody,
+/// and a writer that waits for its answers only is as fast as the server lets it be.
+pub const PACES: [Pace; 6] = [
+    Pace::EachSecond(100),
+    Pace::EachSecond(1_000),
+    Pace::EachSecond(10_000),
+    Pace::Answered(1),
+    Pace::Answered(16),
+    Pace::Answered(128),
+];
 
-/// What is told, and to whom.
-#[derive(Clone, Copy)]
-enum Told {
-    /// The key of what changed, as an application would publish it.
-    Published,
-    /// Changes, to the agents of front ends.
-    Changed,
+/// Messages in one run.
+fn messages(bench: &Bench, pace: Pace) -> u64 {
+    let most = match pace {
+        Pace::EachSecond(rate) => (f64::from(rate) * bench.sizes.time.as_secs_f64()) as u64,
+        Pace::Answered(1) => 2_000,
+        Pace::Answered(window) => (window as u64 * 250).min(20_000),
+    };
+    most.clamp(10, bench.sizes.ops_max)
 }
 
-/// A server, those who listen to it, and who makes it speak.
-struct Stage {
-    case: &'static str,
-    server: Server,
-    told: Told,
-    shape: Shape,
-}
-
-/// PUBLISH at every server that has it; SET at a relay with as many front ends.
+/// PUBLISH at every server that has it; DEL and SET at a relay with as many front ends.
 pub fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let peers = bench.resp_peers();
-    bench.begin("fanout", bench.sizes.reps * WINDOWS.len() * (peers.len() + 2));
+    bench.begin("fanout", bench.sizes.reps * PACES.len() * (peers.len() + 3));
     bench.group.notes.push(
-        "operations are deliveries; a change at the relay includes the SET that makes it, its listeners are front ends' agents"
+        "operations are deliveries; at the relay they include the DEL or SET that is told of, and its listeners are front \
+         ends' agents; the writer waits for its answers only, and the latency is that of its answers"
             .into(),
     );
+    let shape = Shape::new(Speech::Resp, bench.sizes.value_bytes);
     let any = Keys::new(1, Draw::Once(0));
     for rep in 0..bench.sizes.reps {
-        let stages = stages(bench, &turned(&peers, rep))?;
-        for (window, messages) in WINDOWS.into_iter().zip(MESSAGES) {
-            let ops_max = (messages * LISTENERS as u64).min(bench.sizes.ops_max * 20);
-            let plan = Plan { ops_max, ..bench.plan(Mix::Only(Op::Set), &any, window) };
-            let lanes = stages.iter().map(|stage| stage.lane(&plan));
+        let cases = cases(bench, &turned(&peers, rep))?;
+        for pace in PACES {
+            let ops_max = messages(bench, pace) * LISTENERS as u64;
+            let plan = Plan { ops_max, ..bench.plan(Mix::Only(Op::Set), &any, pace.window()) };
+            let lanes =
+                cases.iter().map(|(case, told, server)| lane(case, *told, server, &shape, pace, &plan));
             bench.race(lanes.collect::<anyhow::Result<Vec<_>>>()?, rep)?;
         }
     }
     Ok(())
 }
 
-fn stages(bench: &mut Bench, peers: &[Peer]) -> anyhow::Result<Vec<Stage>> {
+fn cases(bench: &mut Bench, peers: &[Peer]) -> anyhow::Result<Vec<(&'static str, Told, Server)>> {
     let gs = bench.gs()?;
-    let shape = Shape::new(crate::compare::wire::Speech::Resp, bench.sizes.value_bytes);
     let published = peers.iter().map(|peer| ("PUBLISH", peer, Told::Published, "all"));
-    let changed = [("change, invalidated", "invalidate"), ("change, new value pushed", "all")];
-    let changed = changed.map(|(case, push)| (case, &gs, Told::Changed, push));
-    let mut stages = Vec::new();
+    let changed = [
+        ("DEL", Told::Deleted, "invalidate"),
+        ("SET", Told::Written, "invalidate"),
+        ("SET, new value pushed", Told::Written, "all"),
+    ];
+    let changed = changed.map(|(case, told, push)| (case, &gs, told, push));
+    let mut cases = Vec::new();
     for (case, peer, told, push) in published.chain(changed) {
-        // A lease that outlasts the run: renewing it is not what is measured.
-        let sets = vec![format!("stream.push={push}"), "lease_ms=600000".to_owned()];
-        let server = bench.start(peer, &Launch { capacity: 64 << 20, sets, ..Launch::default() })?;
-        stages.push(Stage { case, server, told, shape: shape.clone() });
+        let server = bench.start(peer, &launch(push))?;
+        cases.push((case, told, server));
     }
-    Ok(stages)
+    Ok(cases)
 }
 
-impl Stage {
-    fn lane<'a>(&'a self, plan: &Plan) -> anyhow::Result<Lane<'a>> {
-        let begin = |talk: &mut Talk| match self.told {
-            Told::Published => talk.call(&["SUBSCRIBE", "changes"]).map(drop),
-            Told::Changed => {
-                talk.call(&["HELLO", "3"])?;
-                talk.call(&["GS.STREAM", "0", "0"]).map(drop)
-            }
-        };
-        let mut listeners = Listeners::connect(self.server.addr, LISTENERS, begin)?;
-        let mut sender = Batch::to(self.server.addr)?;
-        // The first ones meet cold buffers.
-        self.deliver(&mut listeners, &mut sender, 64, plan.depth)?;
-        let slice = Box::new(move |part: &Plan| {
-            let messages = (part.ops_max as usize / LISTENERS).next_multiple_of(part.depth);
-            self.deliver(&mut listeners, &mut sender, messages, part.depth)
-        });
-        Ok(Lane { slice, ..Lane::of(&self.server, self.case, plan) })
-    }
+/// A relay that pushes this, with leases that outlast the run: renewing them is not what is measured.
+pub fn launch(push: &str) -> Launch<'static> {
+    let sets = vec![format!("stream.push={push}"), "lease_ms=600000".to_owned()];
+    Launch { capacity: 64 << 20, sets, ..Launch::default() }
+}
 
-    fn request(&self, n: u64, out: &mut Vec<u8>) {
-        match self.told {
-            Told::Published => {
-                out.extend_from_slice(b"*3\r\n$7\r\nPUBLISH\r\n$7\r\nchanges\r\n$32\r\n");
-                out.extend_from_slice(&key(n));
-                out.extend_from_slice(b"\r\n");
-            }
-            Told::Changed => {
-                self.shape.ask(Op::Set, n, out);
-            }
-        }
-    }
-
-    /// Sends messages, `window` at a time, and waits until everybody has each of them.
-    fn deliver(
-        &self,
-        listeners: &mut Listeners,
-        sender: &mut Batch,
-        messages: usize,
-        window: usize,
-    ) -> anyhow::Result<Outcome> {
-        let (mut tally, mut out) = (Tally::new(), Vec::new());
-        let (began, cpu_before) = (Instant::now(), self.server.cpu_seconds());
-        let mut sent = 0;
-        while sent < messages {
-            out.clear();
-            (0..window).for_each(|nth| self.request((sent + nth) as u64 % KEYS, &mut out));
-            let start = Instant::now();
-            sender.send(&out)?;
-            listeners.hear(window)?;
-            sender.replies(window).context("the sender's replies")?;
-            tally.latency.saturating_record(start.elapsed().as_nanos() as u64);
-            sent += window;
-        }
-        let (seconds, cpu_s) = (began.elapsed().as_secs_f64(), self.server.cpu_seconds() - cpu_before);
-        let ops = (sent * listeners.count()) as u64;
-        tally.right = ops;
-        Ok(Outcome { ops, seconds, cpu_s, tally, others_pct: None })
-    }
+fn lane<'a>(
+    case: &str,
+    told: Told,
+    server: &'a Server,
+    shape: &Shape,
+    pace: Pace,
+    plan: &Plan,
+) -> anyhow::Result<Lane<'a>> {
+    let mut stage = Stage::new(server, told, shape)?;
+    let slice = Box::new(move |part: &Plan| {
+        let messages = (part.ops_max as usize / LISTENERS).max(1);
+        stage.deliver(messages.next_multiple_of(pace.window()), pace)
+    });
+    Ok(Lane { slice, ..Lane::of(server, &format!("{case}{}", pace.name()), plan) })
 }
