@@ -9,6 +9,8 @@ use gs_shm::{
     Verdict, Victim,
 };
 
+use crate::sim::random::Random;
+
 /// Bytes of a record's header.
 const HEADER_BYTES: u64 = 64;
 /// Bytes of every key.
@@ -46,15 +48,14 @@ impl Sizes {
         match *self {
             Sizes::All(bytes) => bytes,
             Sizes::LogUniform(from, to) => {
-                let share = (random.next() >> 11) as f64 / (1u64 << 53) as f64;
-                (from as f64 * (to as f64 / from as f64).powf(share)) as usize
+                (from as f64 * (to as f64 / from as f64).powf(random.unit())) as usize
             }
         }
     }
 
     /// What `gs-server section stat` would advise for a section that holds this mix.
     pub fn advised(&self, mode: Mode) -> u32 {
-        let (mut mix, mut random) = (Mix::default(), Random(1));
+        let (mut mix, mut random) = (Mix::default(), Random::new(1));
         for _ in 0..SAMPLE {
             mix.add(if keep_keys(mode) { KEY_BYTES } else { 0 }, self.draw(&mut random), 1);
         }
@@ -65,19 +66,6 @@ impl Sizes {
 /// Front ends keep identities alone.
 fn keep_keys(mode: Mode) -> bool {
     mode == Mode::Owner
-}
-
-/// SplitMix64: the same sizes and keys each time.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
 }
 
 /// A full section.
@@ -122,7 +110,7 @@ impl Room {
             policy_fingerprint: 0,
         };
         let section = Section::heap(&cfg, 0)?;
-        Ok(Room { section, now_ms: 1_000_000, next_key: 0, random: Random(7), mix_from: 0 })
+        Ok(Room { section, now_ms: 1_000_000, next_key: 0, random: Random::new(7), mix_from: 0 })
     }
 
     /// Writes records of these sizes until the section has been written over several times, and looks.
@@ -189,8 +177,8 @@ impl Room {
     }
 
     fn destroy_some(&mut self) {
-        if self.random.next().is_multiple_of(DESTROYED_ONE_IN) && self.next_key > 0 {
-            let key = key(self.random.next() % self.next_key);
+        if self.random.bits().is_multiple_of(DESTROYED_ONE_IN) && self.next_key > 0 {
+            let key = key(self.random.bits() % self.next_key);
             self.section.delete(&self.section.key_id(0, &key), &key);
         }
     }

@@ -2,15 +2,12 @@
 //! the field, what was found and what was expected, never a crash; and left as it was.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-#[path = "support/random.rs"]
-mod random;
-
 use std::fs::{self, OpenOptions, Permissions};
 use std::os::unix::fs::{FileExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
+use fastrand::Rng;
 use gs_shm::*;
-use random::Random;
 
 const NOW: u64 = 1_000_000;
 const SEED: u64 = 5;
@@ -84,12 +81,12 @@ const FIELDS: [(u64, &str); 15] = [
 fn every_field_of_the_head() {
     let place = Place::new();
     let file = OpenOptions::new().read(true).write(true).open(place.shm()).unwrap();
-    let mut random = Random(SEED);
+    let mut random = Rng::with_seed(SEED);
     for (word, field) in FIELDS {
         let mut was = [0; 8];
         file.read_exact_at(&mut was, word * 8).unwrap();
         let old = u64::from_le_bytes(was);
-        let values = [0, 1, u64::MAX, old ^ 1, old.wrapping_add(1), old ^ 1 << 63, !old, random.next()];
+        let values = [0, 1, u64::MAX, old ^ 1, old.wrapping_add(1), old ^ 1 << 63, !old, random.u64(..)];
         for value in values.into_iter().filter(|value| *value != old) {
             file.write_all_at(&value.to_le_bytes(), word * 8).unwrap();
             let text = text(place.attach(Some(&cfg())));

@@ -12,20 +12,6 @@ const STEPS: usize = 60_000;
 /// Word of the header that says READY: without it every answer is "contended".
 const STATE_AT: u64 = 64 * 8;
 
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-}
-
 fn value(key: u64, version: u64, len: usize) -> Vec<u8> {
     let mut value = format!("{key}/{version}/").into_bytes();
     value.resize(value.len() + len, key as u8);
@@ -45,40 +31,40 @@ fn run(mode: Mode, keep_keys: bool, seed: u64) {
     let path = format!("/dev/shm/{}", s.shm_name().unwrap());
     let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
     let words = s.geometry().total_len / 8;
-    let mut random = Random(seed);
+    let mut random = fastrand::Rng::with_seed(seed);
     let mut victims = Vec::new();
     let (mut hits, mut out) = (0, Vec::new());
     for step in 0..STEPS {
         let now = NOW + step as u64;
-        if random.below(3) == 0 {
-            let at = 32 + random.below(words - 32);
-            let word = match random.below(5) {
+        if random.u64(..3) == 0 {
+            let at = 32 + random.u64(..words - 32);
+            let word = match random.u64(..5) {
                 0 => 0,
                 1 => u64::MAX,
                 2 => {
                     // A word from elsewhere: the likeliest to look right.
                     let mut bytes = [0; 8];
-                    file.read_exact_at(&mut bytes, (64 + random.below(words - 64)) * 8).unwrap();
+                    file.read_exact_at(&mut bytes, (64 + random.u64(..words - 64)) * 8).unwrap();
                     u64::from_le_bytes(bytes)
                 }
                 3 => {
                     let mut bytes = [0; 8];
                     file.read_exact_at(&mut bytes, at * 8).unwrap();
-                    u64::from_le_bytes(bytes) ^ 1 << random.below(64)
+                    u64::from_le_bytes(bytes) ^ 1 << random.u64(..64)
                 }
-                _ => random.next(),
+                _ => random.u64(..),
             };
             if at * 8 != STATE_AT {
                 file.write_all_at(&word.to_le_bytes(), at * 8).unwrap();
             }
         }
-        let n = random.below(40);
+        let n = random.u64(..40);
         let key = format!("key{n}").into_bytes();
         let id = s.key_id(0, &key);
-        match random.below(16) {
+        match random.u64(..16) {
             0..=5 => {
-                let value = value(n, step as u64, random.below(2_900) as usize);
-                let deadline_ms = if random.below(2) == 0 { 0 } else { now + random.below(500) };
+                let value = value(n, step as u64, random.u64(..2_900) as usize);
+                let deadline_ms = if random.u64(..2) == 0 { 0 } else { now + random.u64(..500) };
                 let version = step as u64;
                 let rec = NewRecord {
                     id,
@@ -133,11 +119,11 @@ fn run(mode: Mode, keep_keys: bool, seed: u64) {
                 }
             }
             _ => {
-                s.expire_sweep(random.next() as u32, 200, now, &mut |_, _| ());
-                let _ = s.scan_buckets(random.below(100), 50, now, &mut |_, _| ());
-                let _ = (s.random_key(0, random.next(), now), s.stats(), s.check(now));
+                s.expire_sweep(random.u64(..) as u32, 200, now, &mut |_, _| ());
+                let _ = s.scan_buckets(random.u64(..100), 50, now, &mut |_, _| ());
+                let _ = (s.random_key(0, random.u64(..), now), s.stats(), s.check(now));
                 s.adopt_evicting(&mut victims, 5);
-                if random.below(20) == 0 {
+                if random.u64(..20) == 0 {
                     s.flush_db(None, now);
                 }
             }

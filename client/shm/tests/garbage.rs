@@ -11,7 +11,7 @@ mod random;
 
 use garbage::{Ground, REGIONS};
 use gs_shm::Mode;
-use random::{Random, seed_of};
+use random::random_of;
 
 /// Inputs for each kind of section, and the longest of them.
 const INPUTS: u64 = 2_000;
@@ -20,9 +20,9 @@ const LONGEST: u64 = 3_000;
 fn replay(mode: Mode, keep_keys: bool) {
     let mut ground = Ground::new(mode, keep_keys);
     for input in 0..INPUTS {
-        let mut random = Random(seed_of(&[input, mode as u64, u64::from(keep_keys)]));
-        let len = random.below(LONGEST);
-        let bytes: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
+        let mut random = random_of(&[input, mode as u64, u64::from(keep_keys)]);
+        let len = random.u64(..LONGEST);
+        let bytes: Vec<u8> = (0..len).map(|_| random.u64(..) as u8).collect();
         let driven = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| ground.drive(&bytes)));
         assert!(driven.is_ok(), "input {input} of {mode:?}, keys kept: {keep_keys}");
         deadline::step_forward();

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 
 use gs_shm::*;
 
-use crate::random::{Random, seed_of};
+use crate::random::{one_in, random_of};
 
 pub(crate) const NOW: u64 = 1_000_000;
 const NAME: &str = "g";
@@ -71,12 +71,12 @@ impl Input<'_> {
 }
 
 fn value(key: u64, version: u64) -> Vec<u8> {
-    let mut random = Random(seed_of(&[key, version]));
-    let below = if random.one_in(4) { u64::from(LONGEST) } else { 300 };
-    let len = random.below(below);
+    let mut random = random_of(&[key, version]);
+    let below = if one_in(&mut random, 4) { u64::from(LONGEST) } else { 300 };
+    let len = random.u64(..below);
     let mut value = Vec::new();
     while value.len() < len as usize {
-        value.extend_from_slice(&random.next().to_le_bytes());
+        value.extend_from_slice(&random.u64(..).to_le_bytes());
     }
     value.truncate(len as usize);
     value

@@ -7,6 +7,7 @@ use gs_shm::*;
 
 use super::oracle::{Fault, Figure};
 use super::worker::{Worker, name_of, now_ms};
+use crate::random::one_in;
 
 /// Life of records that have a deadline, in milliseconds.
 const LIFE_MS: u64 = 150;
@@ -14,13 +15,13 @@ const LIFE_MS: u64 = 150;
 pub(crate) fn work(mut w: Worker) {
     while !w.stopping() {
         let key = w.some_key();
-        match w.random.below(1000) {
+        match w.random.u64(..1000) {
             0..700 => read_through(&mut w, key),
             700..820 => set(&mut w, key),
             820..900 => delete(&mut w, key),
             900..960 => observe(&mut w, key),
             960..998 => hand(&mut w),
-            _ if w.random.one_in(40) => flush(&mut w),
+            _ if one_in(&mut w.random, 40) => flush(&mut w),
             _ => {}
         }
     }
@@ -47,7 +48,7 @@ fn read_through(w: &mut Worker, key: u64) {
 fn fill(w: &mut Worker, key: u64, version: u64, ticket: u64, since: u64) {
     let name = name_of(key);
     let now = now_ms();
-    let deadline_ms = if w.random.one_in(4) { now + 1 + w.random.below(LIFE_MS) } else { 0 };
+    let deadline_ms = if one_in(&mut w.random, 4) { now + 1 + w.random.u64(..LIFE_MS) } else { 0 };
     w.make(key, version, since);
     let value = std::mem::take(&mut w.value);
     let rec = NewRecord {
@@ -114,9 +115,9 @@ fn observe(w: &mut Worker, key: u64) {
 /// The shared hand, as a policy moves it, and the other ways through the section.
 fn hand(w: &mut Worker) {
     let now = now_ms();
-    let probes = 1 + w.random.below(100) as u32;
-    let from = w.random.next();
-    if w.random.one_in(2) {
+    let probes = 1 + w.random.u64(..100) as u32;
+    let from = w.random.u64(..);
+    if one_in(&mut w.random, 2) {
         w.watched("sweep", |s| s.sweep(probes, now, &mut |_| Verdict::Demerit, &mut Vec::new()));
     } else {
         w.watched("sweep", |s| s.expire_sweep(from as u32, probes, now, &mut |_, _| ()));

@@ -7,6 +7,7 @@ use gs_shm::*;
 
 use super::oracle::{Fault, Figure, MAILS};
 use super::worker::{Worker, name_of, now_ms};
+use crate::random::one_in;
 
 /// States of a message's first word.
 const EMPTY: u64 = 0;
@@ -33,7 +34,7 @@ pub(crate) fn work(mut w: Worker) {
     }
     while !w.stopping() {
         victims.clear();
-        let (now, probes, mut left) = (now_ms(), 1 + w.random.below(64) as u32, BATCH);
+        let (now, probes, mut left) = (now_ms(), 1 + w.random.u64(..64) as u32, BATCH);
         let mut take = |view: &View| match view.refs {
             0 if left > 0 => {
                 left -= 1;
@@ -54,11 +55,11 @@ pub(crate) fn work(mut w: Worker) {
 /// Copies a victim, then says that it is stored elsewhere, gives it up, or waits with that.
 fn decide(w: &mut Worker, victim: &Victim, kept: &mut Vec<Victim>) {
     let copied = copy(w, victim);
-    match (copied, w.random.below(10)) {
+    match (copied, w.random.u64(..10)) {
         (Some((key, meta)), 0..6) => {
             mail(w, key, &meta);
             // Some of these are given up although they were sent: one of the two wins.
-            if w.random.one_in(4) {
+            if one_in(&mut w.random, 4) {
                 kept.push(*victim);
             }
         }
@@ -66,7 +67,7 @@ fn decide(w: &mut Worker, victim: &Victim, kept: &mut Vec<Victim>) {
         _ => kept.push(*victim),
     }
     if kept.len() > KEPT {
-        let at = w.random.below(kept.len() as u64) as usize;
+        let at = w.random.u64(..kept.len() as u64) as usize;
         let old = kept.swap_remove(at);
         abort(w, &old);
     }
@@ -111,7 +112,7 @@ fn mail(w: &Worker, key: u64, meta: &Meta) {
 
 /// The owner's side: each message is acted on; a message whose owner died at it is acted on again.
 pub(crate) fn read_mail(w: &mut Worker, mut act: impl FnMut(&mut Worker, u64, u64, BlockRef)) {
-    let at = w.random.below(MAILS as u64) as usize;
+    let at = w.random.u64(..MAILS as u64) as usize;
     for number in [at, (at + 1) % MAILS, (at + 2) % MAILS] {
         let words: [u64; 6] = std::array::from_fn(|n| w.oracle.mail(number)[n].load(SeqCst));
         let [FULL, key, version, index, ctl, w4] = words else {

@@ -13,6 +13,7 @@ use gs_shm::*;
 use super::demoter;
 use super::oracle::{Fault, Figure, Oracle};
 use super::worker::{NAME, Worker, name_of, now_ms};
+use crate::random::one_in;
 
 /// Every how many-th key gets short deadlines, so that nobody can say when it is gone.
 const SHORT_LIVED: u64 = 4;
@@ -114,17 +115,17 @@ pub(crate) fn work(mut w: Worker) {
     while !w.stopping() {
         demoter::read_mail(&mut w, free);
         let key = w.some_key();
-        match w.random.below(1000) {
+        match w.random.u64(..1000) {
             0..500 => put(&mut w, key, false),
             500..560 => put(&mut w, key, true),
             560..660 => delete(&w, key),
             660..780 => touch(&mut w, key),
             780..960 => read_one(&mut w, key),
             960..998 => {
-                let (from, probes) = (w.random.next() as u32, w.random.below(200) as u32);
+                let (from, probes) = (w.random.u64(..) as u32, w.random.u64(..200) as u32);
                 w.watched("sweep", |s| s.expire_sweep(from, probes, now_ms(), &mut |_, _| ()));
             }
-            _ if w.random.one_in(60) => flush(&w),
+            _ if one_in(&mut w.random, 60) => flush(&w),
             _ => {}
         }
     }
@@ -165,8 +166,8 @@ fn put(w: &mut Worker, key: u64, again: bool) {
     let value = std::mem::take(&mut w.value);
     let (name, now) = (name_of(key), now_ms());
     let deadline_ms = match flag_of(key) {
-        LOOSE => now + 1 + w.random.below(LIFE_MS),
-        _ if w.random.one_in(2) => now + LONG_MS,
+        LOOSE => now + 1 + w.random.u64(..LIFE_MS),
+        _ if one_in(&mut w.random, 2) => now + LONG_MS,
         _ => 0,
     };
     let id = w.section.key_id(0, &name);
@@ -260,7 +261,7 @@ fn delete(w: &Worker, key: u64) {
 fn touch(w: &mut Worker, key: u64) {
     let (name, now) = (name_of(key), now_ms());
     let id = w.section.key_id(0, &name);
-    let deadline_ms = if flag_of(key) == LOOSE { now + 1 + w.random.below(LIFE_MS) } else { now + LONG_MS };
+    let deadline_ms = if flag_of(key) == LOOSE { now + 1 + w.random.u64(..LIFE_MS) } else { now + LONG_MS };
     let was = begin(&w.oracle, key, Intent::Touch, issued(&w.oracle, key));
     let found = w.watched("touch", |s| s.set_deadline(&id, &name, deadline_ms, now));
     back(&w.oracle, key, was);
@@ -290,7 +291,7 @@ fn flush(w: &Worker) {
 pub(crate) fn read(mut w: Worker) {
     while !w.stopping() {
         let key = w.some_key();
-        if w.random.one_in(5_000) {
+        if one_in(&mut w.random, 5_000) {
             scan(&mut w);
         } else {
             read_one(&mut w, key);
@@ -321,7 +322,7 @@ fn read_one(w: &mut Worker, key: u64) {
 /// Some of the index: each record shown must be one that may be read.
 fn scan(w: &mut Worker) {
     let deleted: Vec<u64> = (0..w.keys).map(|key| w.oracle.deleted(key).load(SeqCst)).collect();
-    let from = w.random.next() % w.section.geometry().buckets;
+    let from = w.random.u64(..) % w.section.geometry().buckets;
     let mut seen = Vec::new();
     w.watched("scan", |s| {
         s.scan_buckets(from, 50, now_ms(), &mut |meta, key| seen.push((meta.version, key.to_vec())))

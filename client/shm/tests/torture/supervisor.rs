@@ -12,7 +12,7 @@ use super::args::{Args, Which};
 use super::oracle::{FAULTS_ALL, FIGURES_ALL, Fault, Oracle};
 use super::watch::{self, Sample};
 use super::worker::{ENVIRONMENT, NAME, Role, now_ms};
-use crate::random::{Random, seed_of};
+use crate::random::{one_in, random_of};
 
 /// Longest time that a worker is kept stopped.
 const STOPPED_MS: u64 = 400;
@@ -104,7 +104,7 @@ struct Run {
     oracle: Oracle,
     oracle_path: PathBuf,
     start: Vec<String>,
-    random: Random,
+    random: fastrand::Rng,
     workers: Vec<Slot>,
     table: Table,
 }
@@ -166,7 +166,7 @@ fn run_mode(args: &Args, mode: Mode, start: &[&str]) -> Table {
         oracle,
         oracle_path,
         start: start.iter().map(|s| s.to_string()).collect(),
-        random: Random(seed_of(&[args.seed, mode as u64])),
+        random: random_of(&[args.seed, mode as u64]),
         workers: Vec::new(),
         table,
     };
@@ -191,7 +191,7 @@ impl Run {
         let words = [
             self.role(number).name().to_owned(),
             number.to_string(),
-            self.random.next().to_string(),
+            self.random.u64(..).to_string(),
             std::process::id().to_string(),
             self.args.keys.to_string(),
             self.dir.path().display().to_string(),
@@ -216,7 +216,7 @@ impl Run {
             self.workers.push(slot);
         }
         while now_ms() < ends {
-            let blow_at = now_ms() + 1 + self.random.below(self.args.blow_ms);
+            let blow_at = now_ms() + 1 + self.random.u64(..self.args.blow_ms);
             while now_ms() < blow_at {
                 let wait = (blow_at - now_ms().min(blow_at)).min(LOOK_MS);
                 std::thread::sleep(Duration::from_millis(wait));
@@ -240,13 +240,16 @@ impl Run {
     /// One worker is killed and replaced, or stopped for a while. In owner mode the two that write are hit as
     /// often as all readers.
     fn blow(&mut self) {
-        let few =
-            if self.mode == Mode::Owner && self.random.one_in(2) { 2 } else { self.args.workers as u64 };
-        let number = self.random.below(few) as usize;
+        let few = if self.mode == Mode::Owner && one_in(&mut self.random, 2) {
+            2
+        } else {
+            self.args.workers as u64
+        };
+        let number = self.random.u64(..few) as usize;
         let stopped = self.workers.iter().filter(|slot| slot.stopped_until.is_some()).count();
-        let stop = self.args.stop && stopped < self.args.workers / 2 && self.random.one_in(2);
+        let stop = self.args.stop && stopped < self.args.workers / 2 && one_in(&mut self.random, 2);
         if stop && self.workers[number].stopped_until.is_none() {
-            let until = now_ms() + 1 + self.random.below(STOPPED_MS);
+            let until = now_ms() + 1 + self.random.u64(..STOPPED_MS);
             let slot = &mut self.workers[number];
             let _ = kill_process(Pid::from_child(&slot.child), Signal::STOP);
             slot.stopped_until = Some(until);
@@ -272,7 +275,7 @@ impl Run {
             if self.workers[number].stopped_until.is_none_or(|until| until > now) {
                 continue;
             }
-            if self.random.one_in(3) {
+            if one_in(&mut self.random, 3) {
                 self.replace(number);
             } else {
                 let slot = &mut self.workers[number];

@@ -1,7 +1,7 @@
 //! Values that describe themselves: whoever reads one can tell for which key, version and writer every
 //! single byte of it was made, without the section's word for it.
 
-use crate::random::{Random, seed_of};
+use crate::random::random_of;
 
 /// Bytes of the description; shorter values are pseudo-random bytes of key and version alone.
 const HEADER: usize = 40;
@@ -19,14 +19,14 @@ pub(crate) struct Described {
 
 /// Length of a key's value at a version: mostly sessions, some empty, some of many blocks.
 pub(crate) fn len_of(key: u64, version: u64, longest: usize) -> usize {
-    let mut random = Random(seed_of(&[key, version, 1]));
-    let below = match random.below(40) {
+    let mut random = random_of(&[key, version, 1]);
+    let below = match random.u64(..40) {
         0..=3 => HEADER,
         4..=28 => 500,
         29..=38 => 3_000,
         _ => longest + 1,
     };
-    random.below(below.min(longest + 1) as u64) as usize
+    random.u64(..below.min(longest + 1) as u64) as usize
 }
 
 /// Makes a value in `out`.
@@ -35,15 +35,15 @@ pub(crate) fn make(described: &Described, longest: usize, out: &mut Vec<u8>) {
     let len = len_of(key, version, longest);
     out.clear();
     let mut random = if len < HEADER {
-        Random(seed_of(&[key, version]))
+        random_of(&[key, version])
     } else {
         for word in [key, version, writer, since, len as u64] {
             out.extend_from_slice(&word.to_le_bytes());
         }
-        Random(seed_of(&[key, version, writer, since, len as u64]))
+        random_of(&[key, version, writer, since, len as u64])
     };
     while out.len() < len {
-        out.extend_from_slice(&random.next().to_le_bytes());
+        out.extend_from_slice(&random.u64(..).to_le_bytes());
     }
     out.truncate(len);
 }

@@ -7,7 +7,7 @@ use gs_shm::*;
 
 use super::oracle::{Before, Fault, Figure, Oracle};
 use super::{cache, demoter, owner, values};
-use crate::random::{Random, seed_of};
+use crate::random::{one_in, random_of};
 
 /// How a worker is told what it is: the words of this variable.
 pub(crate) const ENVIRONMENT: &str = "GS_SHM_TORTURE_WORKER";
@@ -58,7 +58,7 @@ pub(crate) struct Worker {
     pub(crate) number: usize,
     pub(crate) section: Section,
     pub(crate) oracle: Oracle,
-    pub(crate) random: Random,
+    pub(crate) random: fastrand::Rng,
     pub(crate) keys: u64,
     pub(crate) longest: usize,
     pub(crate) value: Vec<u8>,
@@ -102,7 +102,7 @@ pub(crate) fn run_if_asked() -> Option<i32> {
         longest: section.config().value_bytes_max as usize,
         section,
         oracle,
-        random: Random(seed_of(&[seed.parse().ok()?, u64::from(std::process::id())])),
+        random: random_of(&[seed.parse().ok()?, u64::from(std::process::id())]),
         keys: keys.parse().ok()?,
         value: Vec::new(),
         scratch: Vec::new(),
@@ -144,8 +144,8 @@ impl Worker {
 
     /// Some key, a few of them much more often than the rest.
     pub(crate) fn some_key(&mut self) -> u64 {
-        let among = if self.random.one_in(2) { self.keys.min(16) } else { self.keys };
-        self.random.below(among)
+        let among = if one_in(&mut self.random, 2) { self.keys.min(16) } else { self.keys };
+        self.random.u64(..among)
     }
 
     /// Reads a key and verifies every byte; the version on a hit. `Err`: the answer, unless it was a hit.
@@ -156,7 +156,7 @@ impl Worker {
         let id = self.section.key_id(0, &name);
         let mut out = std::mem::take(&mut self.value);
         out.clear();
-        let touch = !self.random.one_in(4);
+        let touch = !one_in(&mut self.random, 4);
         let answer = self.watched("get", |s| s.get(&id, &name, now, touch, &mut out, |_, _| ()));
         self.value = out;
         let meta = match answer {

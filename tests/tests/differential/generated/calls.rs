@@ -2,20 +2,16 @@
 
 use super::grammar::{Arg, Grammar};
 
-/// SplitMix64 (Steele, Lea, Flood 2014): the same seed gives the same calls on every machine.
-pub(crate) struct Random(pub(crate) u64);
+/// What is drawn: the same seed gives the same calls on every machine.
+pub(crate) struct Random(fastrand::Rng);
 
 impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
+    pub(crate) fn new(seed: u64) -> Random {
+        Random(fastrand::Rng::with_seed(seed))
     }
 
     pub(crate) fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
+        self.0.usize(..n)
     }
 
     pub(crate) fn one<'a, T>(&mut self, of: &'a [T]) -> &'a T {

@@ -255,7 +255,7 @@ fn whatever_the_grammar_allows() {
     let first = number("GS_DIFFERENTIAL_SEED", 1);
     let (mut findings, mut compared, mut used) = (Vec::new(), 0, BTreeSet::new());
     for seed in first..first + sequences {
-        let calls = sequence(&mut Random(seed), &grammars);
+        let calls = sequence(&mut Random::new(seed), &grammars);
         for protocol in [Protocol::Resp2, Protocol::Resp3] {
             let both = (answers(oracle.addr(), protocol, &calls), answers(&ours, protocol, &calls));
             compared += calls.len();
