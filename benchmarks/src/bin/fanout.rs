@@ -28,8 +28,8 @@ use gs_client::cache::Backing;
 use gs_client::sessions::{LruConfig, RelayConfig};
 
 const VALUE_BYTES: usize = 384;
-/// One change at a time, each told by itself.
-const ALONE: Pace = Pace::EachSecond(100);
+/// One change at a time, each told by itself, and yet so many that nobody goes cold.
+const ALONE: Pace = Pace::EachSecond(400);
 /// So many changes that nearly all the cost is theirs, not that of a write.
 const MANY: Pace = Pace::Answered(64);
 const RENEWALS: usize = 20_000;
@@ -42,8 +42,8 @@ struct Args {
     /// Repetitions; the middle one is told.
     #[arg(long, default_value_t = 5)]
     reps: usize,
-    /// Changes in a measurement of changes that come alone; a hundred times as many of those that do not.
-    #[arg(long, default_value_t = 200)]
+    /// Changes in a measurement of changes that come alone; fifty times as many of those that do not.
+    #[arg(long, default_value_t = 400)]
     changes: usize,
     /// The gs-server to start; built where none is named.
     #[arg(long)]
@@ -69,7 +69,7 @@ fn main() -> anyhow::Result<()> {
         gs.start(&cores, &Launch { sets, ..launch(push) })
     };
     let (followed, sending) = (start("invalidate")?, start("all")?);
-    let many = args.changes * 100;
+    let many = args.changes * 50;
     println!("| name | us (lowest-highest) | what |\n|---|---|---|");
     let say = |name: &str, what: &str, measure: &mut dyn FnMut() -> anyhow::Result<f64>| {
         let mut figures = (0..args.reps.max(1)).map(|_| measure()).collect::<anyhow::Result<Vec<_>>>()?;
