@@ -2,10 +2,11 @@
 //! from a seed. No clock is read; the figures are the same on every machine.
 //!
 //! `cargo run --release -p benchmarks --bin policy -- [--quick] [--json FILE]`
+//! `... -- --seeds 3,5,7,11,13`: ours beside LRU and ARC with other seeds
 
 use anyhow::Context;
 use benchmarks::sim::family;
-use benchmarks::sim::report::{Row, SEED, SHARES, row, sized, table, traces};
+use benchmarks::sim::report::{Row, SEED, SHARES, row, seeds, sized, table, traces};
 use benchmarks::sim::sessions::{MIXES, TWO_LIVES, make, smaller};
 use benchmarks::sim::trace::Trace;
 use clap::Parser;
@@ -16,6 +17,9 @@ struct Options {
     /// Traces of a tenth of the size.
     #[arg(long)]
     quick: bool,
+    /// Only what ours has beyond LRU and ARC with each of these seeds.
+    #[arg(long, value_delimiter = ',')]
+    seeds: Vec<u64>,
     /// Writes the figures to this file, too.
     #[arg(long)]
     json: Option<std::path::PathBuf>,
@@ -24,6 +28,10 @@ struct Options {
 fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let by = if options.quick { 10 } else { 1 };
+    if !options.seeds.is_empty() {
+        print!("{}", seeds(by, &options.seeds));
+        return Ok(());
+    }
     let traces = traces(by);
     println!("Seed {SEED}. A star marks what is below the bar: LRU, on session traces ARC too.\n");
     println!("| trace | keys | requests |\n|---|---|---|");
