@@ -238,13 +238,26 @@ impl<'a> PayloadWords<'a> {
     /// Whether the next words are these bytes (padded to a word).
     #[inline]
     pub(crate) fn equal(&mut self, bytes: &[u8]) -> bool {
+        // A last part of no fixed length is copied by a call; most keys' words are whole.
+        let (mut whole, tail) = bytes.as_chunks::<8>();
         let mut differ = 0;
-        for chunk in bytes.chunks(8) {
-            let mut word = [0u8; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
+        while !whole.is_empty() {
             if self.segment.is_empty() && !self.advance() {
                 return false;
             }
+            let count = self.segment.len().min(whole.len());
+            let ((here, later), (wanted, rest)) = (self.segment.split_at(count), whole.split_at(count));
+            for (word, bytes) in here.iter().zip(wanted) {
+                differ |= word.load(Ordering::Relaxed) ^ u64::from_le_bytes(*bytes);
+            }
+            (self.segment, whole) = (later, rest);
+        }
+        if !tail.is_empty() {
+            if self.segment.is_empty() && !self.advance() {
+                return false;
+            }
+            let mut word = [0u8; 8];
+            word[..tail.len()].copy_from_slice(tail);
             differ |= self.segment[0].load(Ordering::Relaxed) ^ u64::from_le_bytes(word);
             self.segment = &self.segment[1..];
         }
