@@ -166,7 +166,8 @@ fn every_file_as_something_else() {
     for (what, change) in changes {
         for which in ["lock", "key", "cur", "shm"] {
             let place = Place::new();
-            let path = if which == "shm" { place.shm() } else { place.file(which) };
+            let object = place.shm();
+            let path = if which == "shm" { object.clone() } else { place.file(which) };
             change(&path);
             let text = text(place.attach(None));
             assert!(!text.is_empty() && !text.contains("Section"), "{which} is {what}: {text}");
@@ -174,6 +175,8 @@ fn every_file_as_something_else() {
             let _ = fs::remove_file(&away);
             // A directory in place of the object is nothing that `remove` may remove.
             let _ = fs::remove_dir(&path).or_else(|_| fs::remove_file(&path));
+            // Where it was the name that is gone, nobody finds the object any more.
+            let _ = fs::remove_file(&object);
         }
     }
 }
