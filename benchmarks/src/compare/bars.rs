@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::groups::fanout::PACES;
+use super::groups::limits::NULL;
 use super::results::{Group, Results, Row};
 use super::verdict::Verdict;
 
@@ -94,8 +95,12 @@ fn commands(group: &Group, bars: &mut Vec<Bar>) {
         };
         for case in ["GET", "SET"] {
             for (pipeline, most) in [1, 16, 64].into_iter().zip(most) {
-                let what = format!("{case} p{pipeline}, CPU, gs / {}", group.servers[&peer]);
-                judge.ratio(what, &row(case, pipeline, &gs), &row(case, pipeline, &peer), "cpu_us", most);
+                let theirs = row(case, pipeline, &peer);
+                let floor = group.ratio(&row(case, pipeline, NULL), &theirs, "cpu_us");
+                let floor = floor.map(|floor| format!(" (a server that only answers: {:.3})", floor.median));
+                let (version, floor) = (&group.servers[&peer], floor.unwrap_or_default());
+                let what = format!("{case} p{pipeline}, CPU, gs / {version}{floor}");
+                judge.ratio(what, &row(case, pipeline, &gs), &theirs, "cpu_us", most);
             }
         }
     }

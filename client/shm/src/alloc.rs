@@ -7,13 +7,17 @@ use crate::record::{self, ChainWord, Deadline, Shape};
 use crate::section::Section;
 use crate::sync::{AtomicU64, Ordering, fence, mutant};
 use crate::types::NewRecord;
+use smallvec::SmallVec;
 
 /// Blocks taken for one record, all WRITING(me); the head has the generation that all will bear.
 pub(crate) struct Chain {
     pub(crate) head: u32,
     pub(crate) ctl: Ctl,
-    members: Vec<(u32, Ctl)>,
+    members: Taken,
 }
+
+/// Blocks with the control words that say whose they are. Those of most records need no allocation of their own.
+type Taken = SmallVec<[(u32, Ctl); 4]>;
 
 /// Free-block hints kept per process.
 const POOL_MAX: usize = 16_384;
@@ -36,7 +40,7 @@ impl Section {
         if needed > self.geometry.blocks as usize {
             return None;
         }
-        let mut taken: Vec<(u32, Ctl)> = Vec::with_capacity(needed);
+        let mut taken = Taken::with_capacity(needed);
         for walk in 0..=WALKS {
             self.take_hinted(mem, needed, &mut taken);
             if taken.len() == needed {
@@ -50,7 +54,7 @@ impl Section {
         None
     }
 
-    fn take_hinted(&self, mem: Mem<'_>, needed: usize, taken: &mut Vec<(u32, Ctl)>) {
+    fn take_hinted(&self, mem: Mem<'_>, needed: usize, taken: &mut Taken) {
         let before = taken.len();
         while taken.len() < needed {
             // The lock is private and never held over a shared access.
@@ -78,7 +82,7 @@ impl Section {
     }
 
     /// Raises the head's generation to the highest of all, so that no member ever bore it before.
-    fn chain(&self, mem: Mem<'_>, mut taken: Vec<(u32, Ctl)>) -> Option<Chain> {
+    fn chain(&self, mem: Mem<'_>, mut taken: Taken) -> Option<Chain> {
         let highest = taken.iter().map(|(_, ctl)| ctl.generation()).max()?;
         let (head, ctl) = taken[0];
         let highest = if mutant("generation-not-raised") { ctl.generation() } else { highest };
@@ -175,7 +179,7 @@ impl Section {
         if !mutant("build-no-release") {
             fence(Ordering::Release);
         }
-        let head = mem.block(chain.head);
+        let (fixed, room) = mem.block(chain.head).split_at(HEAD_WORDS);
         let first = chain.members.first().map(|(block, _)| *block);
         for (at, value) in [
             (record::W_ID_HI, rec.id.hi),
@@ -186,10 +190,10 @@ impl Section {
             (record::W_CHECKSUM, record::checksum(&rec.id, rec.version, shape, rec.value)),
             (record::W_CHAIN, ChainWord::new(first, rec.created_ms).0),
         ] {
-            head[at].store(value, Ordering::Relaxed);
+            fixed[at].store(value, Ordering::Relaxed);
         }
         let mut payload = Payload { parts: [key, rec.value] };
-        payload.fill(&head[HEAD_WORDS..]);
+        payload.fill(room);
         for (at, (block, ctl)) in chain.members.iter().enumerate() {
             let next = chain.members.get(at + 1).map(|(next, _)| *next);
             let cont = mem.block(*block);
@@ -226,6 +230,26 @@ impl Section {
     }
 }
 
+#[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri, feature = "crash-points"))))]
+pub(crate) use crate::map::{store_words, zero_words};
+
+/// Stores little-endian bytes into as many words as both have: the path of every machine without one of its own, and of
+/// whoever counts or orders each store.
+#[cfg(not(all(target_arch = "x86_64", not(any(loom, shuttle, miri, feature = "crash-points")))))]
+fn store_words(words: &[AtomicU64], from: &[[u8; 8]]) {
+    for (word, bytes) in words.iter().zip(from) {
+        word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
+    }
+}
+
+/// Zeroes words; as [`store_words`].
+#[cfg(not(all(target_arch = "x86_64", not(any(loom, shuttle, miri, feature = "crash-points")))))]
+pub(crate) fn zero_words(words: &[AtomicU64]) {
+    for word in words {
+        word.store(0, Ordering::Relaxed);
+    }
+}
+
 /// The payload of a record on its way into its blocks: the words of its key, then those of its value.
 struct Payload<'a> {
     parts: [&'a [u8]; 2],
@@ -237,9 +261,7 @@ impl Payload<'_> {
         for part in &mut self.parts {
             let (now, rest) = room.split_at(room.len().min(part.len().div_ceil(8)));
             let (whole, tail) = part.as_chunks::<8>();
-            for (word, bytes) in now.iter().zip(whole) {
-                word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
-            }
+            store_words(now, whole);
             if let Some(word) = now.get(whole.len()) {
                 let mut bytes = [0u8; 8];
                 bytes[..tail.len()].copy_from_slice(tail);
@@ -254,6 +276,22 @@ impl Payload<'_> {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
+
+    // Words are stored and zeroed exactly as many as there are, whatever way the machine has for it: not one beside them.
+    #[test]
+    fn as_many_words_as_asked_for() {
+        for count in 0..40 {
+            let words: Vec<AtomicU64> = (0..44).map(|_| AtomicU64::new(u64::MAX)).collect();
+            let from: Vec<[u8; 8]> = (1..=count).map(u64::to_le_bytes).collect();
+            let seen = || words.iter().map(|word| word.load(Ordering::Relaxed)).collect::<Vec<_>>();
+            let wanted = |at: u64| if (2..2 + count).contains(&at) { at - 1 } else { u64::MAX };
+            store_words(&words[2..], &from);
+            assert_eq!(seen(), (0..44).map(wanted).collect::<Vec<_>>(), "{count}");
+            zero_words(&words[2..2 + count as usize]);
+            let zeroed = |at: u64| if (2..2 + count).contains(&at) { 0 } else { u64::MAX };
+            assert_eq!(seen(), (0..44).map(zeroed).collect::<Vec<_>>(), "{count}");
+        }
+    }
 
     // A record is cut into blocks of any size at any place: inside its key, between key and value, inside the value,
     // with and without bytes that fill no word.

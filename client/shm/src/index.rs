@@ -175,7 +175,7 @@ impl<'a> Mem<'a> {
     /// Empties the slot of one incarnation; no harm if another hand did so before.
     pub(crate) fn unlink(self, id: &KeyId, block: u32, ctl: Ctl) {
         let wanted = Slot::new(tag(id), ctl.gen16(), block);
-        for place in self.places(id) {
+        for place in self.buckets_of(id).into_iter().flat_map(|bucket| self.tagged(bucket, tag(id))) {
             let word = self.slot_word(place);
             if word.load(Ordering::Acquire) == wanted.0 {
                 if mutant("unlink-by-store") {

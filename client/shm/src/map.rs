@@ -341,6 +341,93 @@ pub(crate) fn append_words(words: &[AtomicU64], out: &mut Vec<u8>) {
     }
 }
 
+/// Stores little-endian bytes into as many words as both have, a cache line at a time instead of a word.
+///
+/// The other direction of [`append_words`], for the same reason: others may read the words meanwhile, and what they
+/// then have they do not believe. Aligned words are not torn within a wider store, and this processor keeps stores in
+/// order; the compiler keeps the block behind the release fence that comes before it.
+#[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri, feature = "crash-points"))))]
+#[inline]
+pub(crate) fn store_words(words: &[AtomicU64], from: &[[u8; 8]]) {
+    let count = words.len().min(from.len());
+    // SAFETY: both slices have `count` words, which cannot overlap (one is borrowed as plain bytes, which the mapping
+    // never is). Only the named registers and flags change, and the stack is not used.
+    unsafe {
+        std::arch::asm!(
+            "sub {left}, 8",
+            "jb 3f",
+            "2:",
+            "movdqu {a}, [{from}]",
+            "movdqu {b}, [{from} + 16]",
+            "movdqu {c}, [{from} + 32]",
+            "movdqu {d}, [{from} + 48]",
+            "movdqu [{to}], {a}",
+            "movdqu [{to} + 16], {b}",
+            "movdqu [{to} + 32], {c}",
+            "movdqu [{to} + 48], {d}",
+            "add {from}, 64",
+            "add {to}, 64",
+            "sub {left}, 8",
+            "jae 2b",
+            "3:",
+            "add {left}, 8",
+            "jz 5f",
+            "4:",
+            "movq {a}, qword ptr [{from}]",
+            "movq qword ptr [{to}], {a}",
+            "add {from}, 8",
+            "add {to}, 8",
+            "dec {left}",
+            "jnz 4b",
+            "5:",
+            left = inout(reg) count => _,
+            from = inout(reg) from.as_ptr() => _,
+            to = inout(reg) words.as_ptr() => _,
+            a = out(xmm_reg) _,
+            b = out(xmm_reg) _,
+            c = out(xmm_reg) _,
+            d = out(xmm_reg) _,
+            options(nostack),
+        );
+    }
+}
+
+/// Zeroes words, a cache line at a time; as [`store_words`].
+#[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri, feature = "crash-points"))))]
+#[inline]
+pub(crate) fn zero_words(words: &[AtomicU64]) {
+    // SAFETY: writes the words of the slice and nothing else; they are atomics, so a shared borrow may. Only the named
+    // registers and flags change, and the stack is not used.
+    unsafe {
+        std::arch::asm!(
+            "pxor {zero}, {zero}",
+            "sub {left}, 8",
+            "jb 3f",
+            "2:",
+            "movdqu [{to}], {zero}",
+            "movdqu [{to} + 16], {zero}",
+            "movdqu [{to} + 32], {zero}",
+            "movdqu [{to} + 48], {zero}",
+            "add {to}, 64",
+            "sub {left}, 8",
+            "jae 2b",
+            "3:",
+            "add {left}, 8",
+            "jz 5f",
+            "4:",
+            "movq qword ptr [{to}], {zero}",
+            "add {to}, 8",
+            "dec {left}",
+            "jnz 4b",
+            "5:",
+            left = inout(reg) words.len() => _,
+            to = inout(reg) words.as_ptr() => _,
+            zero = out(xmm_reg) _,
+            options(nostack),
+        );
+    }
+}
+
 /// Which slots of a bucket bear a tag in their top 16 bits, one bit for each.
 ///
 /// Eight loads by the language's own atomics and what follows them are many of a hit's instructions. Slots

@@ -41,7 +41,8 @@ impl Section {
             self.prefetch_rest(mem, head);
         }
         // Looked at before the bytes are written: a full bucket is then found out cheaply.
-        if mem.loose_place(&rec.id).is_none() && !self.clear_buckets(&rec.id, now_ms) {
+        let loose = mem.loose_place(&rec.id);
+        if loose.is_none() && !self.clear_buckets(&rec.id, now_ms) {
             count(&self.counters.bucket_full);
             return Err(PutError::BucketFull);
         }
@@ -56,7 +57,7 @@ impl Section {
         if mutant("put-retires-first") {
             self.kill(mem, &rec.id, |head| head.block != chain.head && head.version <= rec.version);
         }
-        let Some(place) = self.link(&rec.id, chain.head, pending) else {
+        let Some(place) = self.link_at(loose, &rec.id, chain.head, pending) else {
             self.retire(mem, chain.head, pending);
             count(&self.counters.bucket_full);
             return Err(PutError::BucketFull);
@@ -170,10 +171,20 @@ impl Section {
 
     /// Puts a PENDING block into a loose slot of its key's buckets.
     pub(crate) fn link(&self, id: &KeyId, block: u32, pending: Ctl) -> Option<Place> {
+        self.link_at(None, id, block, pending)
+    }
+
+    /// [`Section::link`] that tries a place first which was found loose before. Only an empty slot is still loose when
+    /// its word is the same: a block that a loose slot names may have been taken for this very record meanwhile.
+    fn link_at(&self, found: Option<(Place, Slot)>, id: &KeyId, block: u32, pending: Ctl) -> Option<Place> {
         let mem = self.mem();
+        let mut found = found.filter(|(_, slot)| *slot == Slot::EMPTY);
         let slot = Slot::new(crate::index::tag(id), pending.gen16(), block);
         for _ in 0..TRIES {
-            let (place, loose) = mem.loose_place(id)?;
+            let (place, loose) = match found.take() {
+                Some(found) => found,
+                None => mem.loose_place(id)?,
+            };
             let word = mem.slot_word(place);
             if mutant("link-by-store") {
                 word.store(slot.0, Ordering::Release);

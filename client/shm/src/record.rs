@@ -1,6 +1,7 @@
 //! The header words of a record, packed and unpacked, and the checksum that ties bytes to their key.
 
 use crate::blocks::{Ctl, Mem, State};
+use crate::layout::HEAD_WORDS;
 use crate::sync::{Ordering, fence, mutant};
 use crate::types::{BlockRef, KeyId, Meta, NewRecord, RecordState};
 
@@ -154,7 +155,7 @@ impl<'a> Mem<'a> {
     /// unchanged afterwards ([`Mem::still`]) or is then moved by an exact CAS.
     #[inline]
     pub(crate) fn head(self, block: u32, ctl: Ctl) -> Head {
-        let w = self.block(block);
+        let w = &self.block(block)[..HEAD_WORDS];
         let read = |i: usize| w[i].load(Ordering::Relaxed);
         Head {
             block,

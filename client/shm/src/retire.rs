@@ -1,8 +1,9 @@
 //! Ending records: killing, scrubbing, freeing, and doing the same for those who died at it.
 
+use crate::alloc::zero_words;
 use crate::blocks::{Ctl, Mem, Slot, State};
 use crate::index::tag;
-use crate::layout::{BUCKET_SLOTS, HEAD_WORDS};
+use crate::layout::HEAD_WORDS;
 use crate::record::{ChainWord, Deadline, Head, Shape, W_CHAIN, W_DEADLINE, W_SHAPE};
 use crate::section::{Section, count};
 use crate::sync::{Ordering, fence, mutant};
@@ -66,11 +67,8 @@ impl Section {
 
     /// Zeroes everything but the control word: sessions are secrets, and a free block must not tell.
     pub(crate) fn scrub(&self, mem: Mem<'_>, block: u32) {
-        for word in &mem.block(block)[1..] {
-            if mutant("no-scrub") {
-                break;
-            }
-            word.store(0, Ordering::Relaxed);
+        if !mutant("no-scrub") {
+            zero_words(&mem.block(block)[1..]);
         }
     }
 
@@ -215,8 +213,9 @@ impl Section {
     /// readable one of them, as it was.
     pub(crate) fn kill(&self, mem: Mem<'_>, id: &KeyId, doomed: impl Fn(&Head) -> bool) -> Option<Head> {
         let mut newest: Option<Head> = None;
-        let places = if mutant("kill-one-bucket") { BUCKET_SLOTS } else { 2 * BUCKET_SLOTS };
-        for place in mem.places(id).take(places) {
+        let buckets = if mutant("kill-one-bucket") { 1 } else { 2 };
+        let searched = mem.buckets_of(id).into_iter().take(buckets);
+        for place in searched.flat_map(|bucket| mem.tagged(bucket, tag(id))) {
             let slot = Slot(mem.slot_word(place).load(Ordering::Acquire));
             if slot == Slot::EMPTY || slot.tag() != tag(id) {
                 continue;

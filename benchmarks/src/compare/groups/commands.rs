@@ -1,6 +1,7 @@
 //! Commands in the closed loop: throughput and CPU.
 
 use crate::compare::bench::Bench;
+use crate::compare::groups::limits::null;
 use crate::compare::lanes::Lane;
 use crate::compare::load::Plan;
 use crate::compare::mix::{Draw, Keys, Mix};
@@ -14,14 +15,18 @@ const SIZES_BYTES: u64 = 256 << 20;
 pub fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let peers = bench.peers.clone();
     let depths = bench.sizes.depths.clone();
-    bench.begin("commands", bench.sizes.reps * peers.len() * 2 * depths.len());
+    bench.begin("commands", bench.sizes.reps * (2 * peers.len() + 1) * depths.len());
     let keys = Keys::new(bench.sizes.keys, Draw::Uniform);
     for rep in 0..bench.sizes.reps {
         let servers = bench.start_loaded(&turned(&peers, rep))?;
+        // In the same turns as the others, because the machine's own phases change the kernel's share most.
+        let null = bench.start(&null(), &Launch::default())?;
         for (case, op) in [("GET", Op::Get), ("SET", Op::Set)] {
+            // It knows no other command.
+            let floor = (op == Op::Get).then_some(&null);
             for &depth in &depths {
                 let plan = bench.plan(Mix::Only(op), &keys, depth);
-                bench.race(lanes(&servers, case, &plan)?, rep)?;
+                bench.race(lanes(servers.iter().chain(floor), case, &plan)?, rep)?;
             }
         }
     }

@@ -14,10 +14,18 @@ use crate::sim::random::Random;
 /// One cache line.
 const LINE_WORDS: usize = 16;
 
+/// What the server that only answers is called in the results.
+pub const NULL: &str = "null server";
+
+/// The server that only answers: no other can be below it.
+pub fn null() -> Peer {
+    Peer { name: NULL.into(), program: Program::Null }
+}
+
 /// A system call, a dependent read of memory, a server that only answers.
 pub fn run(bench: &mut Bench) -> anyhow::Result<()> {
     bench.begin("limits", bench.sizes.reps * (3 + bench.sizes.depths.len()));
-    let null = Peer { name: "null server".into(), program: Program::Null };
+    let null = null();
     let keys = Keys::new(bench.sizes.keys, Draw::Uniform);
     let chain = chain(bench.sizes.dram_bytes);
     for rep in 0..bench.sizes.reps {
