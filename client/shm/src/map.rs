@@ -176,6 +176,10 @@ const FORK_PAGE_BYTES: usize = 4096;
 impl ForkPage {
     /// Where the kernel offers no wiping, forks go unnoticed (they then err to "alive": a leak).
     pub(crate) fn new() -> ForkPage {
+        if cfg!(miri) {
+            // It knows no advice and no fork.
+            return ForkPage { page: None };
+        }
         let flags = MapFlags::PRIVATE;
         let prot = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new anonymous mapping aliases nothing.
