@@ -8,6 +8,7 @@
 mod build;
 mod ports;
 
+use crate::core::huge;
 use crate::core::node::{Node, NodeRole};
 use crate::http::{self, Pages};
 use crate::io::listen::{Arrivals, Edge};
@@ -238,6 +239,9 @@ async fn control_loop(
     let sampled = nodes.to_vec();
     tokio::spawn(async move {
         loop {
+            for node in &sampled {
+                huge::look_beside(node.clone(), huge::UNASKED_MS).await;
+            }
             publisher.publish();
             sampled.iter().for_each(|node| node.figures.sample(node));
             tokio::time::sleep(PUBLISH).await;

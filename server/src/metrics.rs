@@ -244,6 +244,12 @@ pub const MEASURED: &[Row] = &[
         doc: "Bytes of the section, its index included.",
     },
     Row {
+        name: "gs_section_huge_bytes",
+        shape: Shape::Gauge,
+        labels: "",
+        doc: "Bytes of the section in huge pages, as of the last minute.",
+    },
+    Row {
         name: "gs_section_blocks",
         shape: Shape::Gauge,
         labels: "state=used|free",

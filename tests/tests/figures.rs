@@ -1,6 +1,7 @@
 //! What a node says of itself: figures that add up, a slow log that tells no secrets, options that act at once and
 //! find their way back into the file.
 
+use gs_tests::http::Metrics;
 use gs_tests::node::{Node, Spec};
 use gs_tests::wait;
 use gs_tests::wire::{Value, Wire};
@@ -244,4 +245,58 @@ fn monitor_is_switched_on_and_tells_no_secrets() {
     assert_eq!(watcher.call(&["ECHO", "x"]), Value::bulk("x"));
     let list = user.call(&["CLIENT", "LIST"]).text();
     assert!(!list.contains("flags=O"), "whoever was cut off is an ordinary client again: {list}");
+}
+
+/// KiB that the kernel has in huge pages for a mapping of a process whose first line `wanted` picks: the most of one, for
+/// a sibling in the same process maps the section once more and has touched less of it.
+fn huge_kib(node: &Node, wanted: impl Fn(&str) -> bool) -> u64 {
+    let smaps = std::fs::read_to_string(format!("/proc/{}/smaps", node.pid().as_raw_pid()));
+    let (mut kib, mut inside) = (0, false);
+    for line in smaps.expect("a child's mappings can be read").lines() {
+        let (field, value) = line.split_once(':').unwrap_or_default();
+        match field {
+            "ShmemPmdMapped" | "AnonHugePages" if inside => {
+                let number = value.trim().trim_end_matches(" kB");
+                kib = number.parse::<u64>().expect("a number").max(kib);
+            }
+            _ if line.starts_with(|c: char| c.is_ascii_digit() || c.is_ascii_lowercase()) => {
+                inside = wanted(line);
+            }
+            _ => {}
+        }
+    }
+    kib
+}
+
+/// Huge pages make reads twice as fast and are often not to be had: an operator must see what was got, as the kernel
+/// tells it, and how it was asked for.
+#[test]
+fn huge_pages_are_told_as_the_kernel_has_them() {
+    for (backing, asked) in [("memory", "transparent_hugepage="), ("shm", "/dev/shm mounted huge=")] {
+        let dir = home();
+        let node = Node::start(relay(&dir).set("section.backing", backing).set("section.name", "pages"));
+        let mut wire = node.wire();
+        let how = figure(&mut wire, "gs", "gs_section_huge_asked");
+        assert!(how.starts_with("MADV_HUGEPAGE, ") && how.contains(asked), "{how}");
+        // Unless all memory gets huge pages, no other private mapping has any: none asks.
+        let told = wait::until("INFO says what the kernel says", || {
+            let kernel = huge_kib(&node, |line| match backing {
+                "shm" => line.contains("/dev/shm/gs-"),
+                _ => line.split_whitespace().count() == 5,
+            });
+            let told = number(&mut wire, "gs", "gs_section_huge_bytes");
+            let others = how.ends_with("=always") && told < kernel << 10;
+            if told == kernel << 10 || others {
+                Ok(told)
+            } else {
+                Err(format!("{told}, the kernel {kernel} KiB"))
+            }
+        });
+        let refused = ["=never", "=deny"].iter().any(|word| how.ends_with(word));
+        assert!(told > 0 || refused || how.ends_with("=within_size"), "{how}, and nothing was got");
+        let http = node.addr_of("relay", "http");
+        wait::until_true("there is a metric", || {
+            Metrics::of(&http).samples.iter().any(|sample| sample.name == "gs_section_huge_bytes")
+        });
+    }
 }

@@ -172,22 +172,48 @@ impl Echo {
     }
 }
 
-/// Bytes on huge pages of the mapping that begins at `address`.
-pub(crate) fn huge_bytes(address: usize) -> u64 {
-    let Ok(text) = fs::read_to_string("/proc/self/smaps") else {
-        return 0;
-    };
-    let start = format!("{address:x}-");
-    let mut inside = false;
-    let mut kib = 0;
-    for line in text.lines() {
+/// Bytes on huge pages of the `len` bytes of memory from `address` on.
+pub(crate) fn huge_bytes(address: usize, len: u64) -> u64 {
+    let start = address as u64;
+    fs::read_to_string("/proc/self/smaps").map_or(0, |smaps| huge_of(&smaps, start..start + len))
+}
+
+/// The kernel joins private mappings that lie side by side and may cut one in two: each counts for the share of it that
+/// is `wanted`.
+fn huge_of(smaps: &str, wanted: std::ops::Range<u64>) -> u64 {
+    let (mut bytes, mut share) = (0.0, 0.0);
+    for line in smaps.lines() {
         // A mapping's first line begins with its address range, its figures with a capital letter.
         if line.starts_with(|c: char| c.is_ascii_hexdigit() && !c.is_ascii_uppercase()) {
-            inside = line.starts_with(&start);
-        } else if inside && ["ShmemPmdMapped:", "AnonHugePages:"].iter().any(|field| line.starts_with(field))
-        {
-            kib += line.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+            share = share_of(line, &wanted).unwrap_or(0.0);
+        } else if ["ShmemPmdMapped:", "AnonHugePages:"].iter().any(|field| line.starts_with(field)) {
+            let kib = line.split_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+            bytes += share * (kib << 10) as f64;
         }
     }
-    kib << 10
+    bytes as u64
+}
+
+fn share_of(line: &str, wanted: &std::ops::Range<u64>) -> Option<f64> {
+    let (from, to) = line.split_whitespace().next()?.split_once('-')?;
+    let (from, to) = (u64::from_str_radix(from, 16).ok()?, u64::from_str_radix(to, 16).ok()?);
+    let both = to.min(wanted.end).saturating_sub(from.max(wanted.start));
+    Some(both as f64 / to.saturating_sub(from).max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::huge_of;
+
+    /// A section's figure is its own: neither a neighbour's, nor nothing because the kernel drew the borders elsewhere.
+    #[test]
+    fn huge_pages_are_those_of_the_memory_asked_for() {
+        let smaps = "10000000-20000000 rw-p 00000000 00:00 0\nRss: 5 kB\nAnonHugePages:  131072 kB\n\
+                     20000000-28000000 rw-s 00000000 00:1a 6 /dev/shm/gs-a\nShmemPmdMapped:  2048 kB\n\
+                     28000000-30000000 rw-s 08000000 00:1a 6 /dev/shm/gs-a\nShmemPmdMapped:  4096 kB\n\
+                     VmFlags: rd wr\n";
+        assert_eq!(huge_of(smaps, 0x2000_0000..0x3000_0000), 6 << 20, "cut in two");
+        assert_eq!(huge_of(smaps, 0x1000_0000..0x1800_0000), 64 << 20, "half of what was joined");
+        assert_eq!(huge_of(smaps, 0x4000_0000..0x5000_0000), 0);
+    }
 }

@@ -111,7 +111,7 @@ impl Section {
         #[cfg(not(miri))]
         {
             let Region::Mapped(mapping) = &self.region;
-            header::huge_bytes(mapping.address())
+            header::huge_bytes(mapping.address(), self.geometry().total_len)
         }
     }
 

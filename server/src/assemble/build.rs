@@ -99,6 +99,7 @@ pub(super) fn node(
         monitors: Default::default(),
         slow: Default::default(),
         census: Default::default(),
+        huge: Default::default(),
         figures: Default::default(),
         cache,
         paths: paths(config),

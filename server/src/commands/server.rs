@@ -13,7 +13,7 @@ pub mod tools;
 use crate::commands::connection::REDIS_VERSION;
 use crate::commands::parse::{integer, integer_in};
 use crate::commands::{Answer, Command, Ctx, Outcome, Reply};
-use crate::core::census;
+use crate::core::{census, huge};
 use gs_resp::{AclCategories as Acl, Arg, Args, Arity, Flags, Group, Keys, Refusal, Roles, Spec, Writer};
 
 /// The rows of this file.
@@ -95,11 +95,19 @@ pub const COMMANDS: &[Command] = &[
 fn info(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     ctx.publish();
     let words: Vec<Vec<u8>> = args.skip(1).iter().map(<[u8]>::to_vec).collect();
+    let counts = info::counts_keys(args.skip(1)) && !census::count_at_once(ctx.node);
+    let looks =
+        info::tells_of_pages(args.skip(1)) && !ctx.node.huge.is_fresh(ctx.node.now_ms(), huge::ASKED_MS);
     // Inside a transaction nothing can be waited for: the last count will do.
-    if info::counts_keys(args.skip(1)) && !census::count_at_once(ctx.node) && !ctx.conn.scope.held {
+    if (counts || looks) && !ctx.conn.scope.held {
         let node = ctx.node.clone();
         return ctx.later(async move {
-            census::count_beside(node.clone()).await;
+            if counts {
+                census::count_beside(node.clone()).await;
+            }
+            if looks {
+                huge::look_beside(node.clone(), huge::ASKED_MS).await;
+            }
             let text = info::text(&node, &words);
             Ok(Box::new(move |w: &mut Writer<'_>| w.verbatim(*b"txt", text.as_bytes())) as Answer)
         });

@@ -234,6 +234,8 @@ pub struct Node {
     pub slow: crate::core::slow::Slow,
     /// How many keys have deadlines.
     pub census: crate::core::census::Census,
+    /// How much of the section is in huge pages.
+    pub huge: crate::core::huge::Huge,
     /// What INFO remembers between two questions.
     pub figures: crate::commands::server::figures::Memory,
     /// The sessions.

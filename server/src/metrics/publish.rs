@@ -85,6 +85,7 @@ impl Publisher {
             self.gauge(i, "gs_thread_connections", "thread", &thread, count as f64);
         }
         self.gauge(i, "gs_section_bytes", "", "", stats.total_bytes as f64);
+        self.gauge(i, "gs_section_huge_bytes", "", "", node.huge.last().bytes as f64);
         let used = stats.blocks.saturating_sub(stats.free_blocks);
         self.gauge(i, "gs_section_blocks", "state", "used", used as f64);
         self.gauge(i, "gs_section_blocks", "state", "free", stats.free_blocks as f64);

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::list::{mode, pids};
 use super::text::{bytes, percent, span};
 use super::{At, who};
+use crate::core::huge::mount_option;
 
 /// Upper ends of the classes of idle time and age, in seconds; the last class is open.
 const TIMES_S: [u64; 7] = [10, 60, 600, 3_600, 14_400, 86_400, 604_800];
@@ -178,7 +179,7 @@ fn gather(name: &str, observer: &Observer, now_ms: u64) -> anyhow::Result<Stat> 
         age: filled(tally.age),
         // The walk has touched every page, so this process's own mapping counts as well as another's.
         huge_bytes: users.huge_bytes.max(observer.huge_bytes()),
-        huge_option: who::huge_option(),
+        huge_option: mount_option(),
         agent_epoch: lease.agent_epoch,
         lease_left_ms: lease.until_ms.saturating_sub(now_ms),
         applied_seq: observer.applied_seq(),

@@ -57,18 +57,6 @@ fn huge_bytes(smaps: &str, path: &str) -> u64 {
     most
 }
 
-/// How the file system of shared memory hands out huge pages: its `huge=` option, `never` if it has none.
-pub(super) fn huge_option() -> String {
-    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
-    let options = mounts.lines().rev().find_map(|line| {
-        let mut fields = line.split_ascii_whitespace().skip(1);
-        (fields.next() == Some("/dev/shm")).then(|| fields.nth(1)).flatten()
-    });
-    let option =
-        options.and_then(|options| options.split(',').find_map(|option| option.strip_prefix("huge=")));
-    option.unwrap_or("never").to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -62,6 +62,12 @@ pub(super) fn counts_keys(words: Args<'_>) -> bool {
     words.is_empty() || words.iter().any(|w| keyspace.iter().any(|k| w.eq_ignore_ascii_case(k.as_bytes())))
 }
 
+/// True if the sections that `words` ask for tell of huge pages.
+pub(super) fn tells_of_pages(words: Args<'_>) -> bool {
+    let gs = ["gs", "all", "everything", "default"];
+    words.is_empty() || words.iter().any(|w| gs.iter().any(|g| w.eq_ignore_ascii_case(g.as_bytes())))
+}
+
 /// The sections that `words` ask for, the usual ones where there is none.
 pub(super) fn text(node: &Node, words: &[Vec<u8>]) -> String {
     let asks = |word: &str| words.iter().any(|w| w.eq_ignore_ascii_case(word.as_bytes()));
@@ -292,6 +298,9 @@ fn gs(node: &Node, lines: &mut Lines) {
     let by_thread: Vec<String> = node.clients.by_thread().map(|count| count.to_string()).collect();
     lines.line("gs_connections_by_thread", by_thread.join(","));
     lines.line("gs_section_bytes", stats.total_bytes);
+    let huge = node.huge.last();
+    lines.line("gs_section_huge_bytes", huge.bytes);
+    lines.line("gs_section_huge_asked", huge.asked);
     lines.line("gs_section_blocks", stats.blocks);
     lines.line("gs_section_free_blocks", stats.free_blocks);
     lines.line("gs_section_records", stats.live);
