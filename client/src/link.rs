@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use gs_resp::{Reply, encode_command};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -151,12 +152,19 @@ enum ToTask {
     Close,
 }
 
+/// What a call gathers.
+enum Got {
+    /// So many replies.
+    Replies(Vec<Reply>, usize),
+    /// One reply as it came; none so far.
+    Whole(Bytes),
+}
+
 /// One call on its way: bytes of one or more commands, and as many replies to gather.
 struct Call {
     bytes: Vec<u8>,
-    wanted: usize,
-    got: Vec<Reply>,
-    answer: oneshot::Sender<Result<Vec<Reply>, LinkError>>,
+    got: Got,
+    answer: oneshot::Sender<Result<Got, LinkError>>,
     limit: Duration,
     _place: Place,
 }
@@ -213,6 +221,30 @@ impl Link {
         replies: usize,
         limit: Duration,
     ) -> Result<impl Future<Output = Result<Vec<Reply>, LinkError>> + Send + use<>, LinkError> {
+        let got = Got::Replies(Vec::with_capacity(replies.min(1024)), replies);
+        let answer = self.begin(bytes, got, limit)?;
+        Ok(async move {
+            match answer.await? {
+                Got::Replies(replies, _) => Ok(replies),
+                Got::Whole(_) => Err(LinkError::Lost),
+            }
+        })
+    }
+
+    /// Sends one encoded command and waits for its reply, which is not taken apart: for whoever only passes it on.
+    pub async fn call_whole(&self, bytes: Vec<u8>) -> Result<Bytes, LinkError> {
+        match self.begin(bytes, Got::Whole(Bytes::new()), self.shared.config.call_timeout)?.await? {
+            Got::Whole(reply) => Ok(reply),
+            Got::Replies(..) => Err(LinkError::Lost),
+        }
+    }
+
+    fn begin(
+        &self,
+        bytes: Vec<u8>,
+        got: Got,
+        limit: Duration,
+    ) -> Result<impl Future<Output = Result<Got, LinkError>> + Send + use<>, LinkError> {
         match self.shared.state.load(Ordering::Acquire) {
             DOWN => return Err(LinkError::Down),
             CLOSED => return Err(LinkError::Closed),
@@ -224,14 +256,7 @@ impl Link {
             return Err(LinkError::Overflow);
         }
         let (answer, answered) = oneshot::channel();
-        let call = Call {
-            bytes,
-            wanted: replies,
-            got: Vec::with_capacity(replies.min(1024)),
-            answer,
-            limit,
-            _place: place,
-        };
+        let call = Call { bytes, got, answer, limit, _place: place };
         self.calls.send(ToTask::Call(call)).map_err(|_| LinkError::Closed)?;
         Ok(async move {
             match tokio::time::timeout(limit, answered).await {

@@ -4,11 +4,14 @@
 //! cargo run --release -p benchmarks --bin climb
 //! ```
 //!
-//! One at a time the time is counted in round trips (the median of PING to the same relay); pipelined, the CPU of relay,
+//! One at a time the time is counted in round trips (the median of PING to the same relay), beside the least that three
+//! processes can take: they only hand bytes on to each other and back, each with a thread that blocks. Pipelined, the CPU of relay,
 //! sibling and relief together, beside nutcracker (twemproxy) with a redis-server behind it. First with room at the
 //! relay, then at a full one, where each session that climbs pushes another one down.
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -37,12 +40,17 @@ struct Args {
     /// Interleaved repetitions.
     #[arg(long, default_value_t = 3)]
     reps: usize,
+    /// Be one of the processes of the plain chain: the port to listen at and the next one's, 0 for the last.
+    #[arg(long, num_args = 2, hide = true)]
+    hop: Option<Vec<u16>>,
     /// The gs-server to start.
     #[arg(long, default_value = "target/release/gs-server")]
     gs_server: PathBuf,
 }
 
 const BATCH: usize = 500;
+/// Turns of what is timed one at a time.
+const ROUNDS: usize = 5;
 const VALUE: [u8; 384] = [b'v'; 384];
 
 fn key(n: usize) -> String {
@@ -179,12 +187,81 @@ fn each_us(wire: &mut Wire, calls: impl Iterator<Item = Vec<u8>>) -> anyhow::Res
     Ok(middle(&took).0)
 }
 
+/// Hands requests on and their replies back; the last one of the chain answers.
+fn hop(port: u16, next: u16) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", port))?;
+    let mut far = (next != 0).then(|| plain(next)).transpose()?;
+    let (mut near, _) = listener.accept()?;
+    near.set_nodelay(true)?;
+    let (mut request, mut reply) = ([0; 1024], VALUE);
+    loop {
+        let len = near.read(&mut request)?;
+        if len == 0 {
+            return Ok(());
+        }
+        if let Some(far) = &mut far {
+            far.write_all(&request[..len])?;
+            far.read_exact(&mut reply)?;
+        }
+        near.write_all(&reply)?;
+    }
+}
+
+fn plain(port: u16) -> anyhow::Result<TcpStream> {
+    let stream = until("the next one listens", || TcpStream::connect(("127.0.0.1", port)).ok())?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// The median time through the plain chain and back, in microseconds.
+fn chain_us(calls: usize) -> anyhow::Result<f64> {
+    let own = std::env::current_exe()?;
+    let ports = [free_port()?, free_port()?, free_port()?, 0];
+    let start = |pair: &[u16]| {
+        let words = ["--hop".to_owned(), pair[0].to_string(), pair[1].to_string()];
+        Server::start(&own, &words, pair[0])
+    };
+    let chain: Vec<Server> = ports.windows(2).map(start).collect::<anyhow::Result<_>>()?;
+    let (mut stream, mut reply, mut took) = (plain(ports[0])?, VALUE, Vec::new());
+    for n in 0..calls {
+        let began = Instant::now();
+        stream.write_all(&get(n))?;
+        stream.read_exact(&mut reply)?;
+        took.push(began.elapsed().as_secs_f64() * 1e6);
+    }
+    drop(chain);
+    Ok(middle(&took).0)
+}
+
 fn connections(port: u16, count: usize) -> anyhow::Result<Vec<Wire>> {
     (0..count).map(|_| connect(port)).collect()
 }
 
+/// Prints what one climb takes, in turns with the two that it is compared with.
+fn one_at_a_time(args: &Args, family: &mut Family, wire: &mut Wire) -> anyhow::Result<()> {
+    let singles = args.climbs / 8 / ROUNDS;
+    let mut all = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        all.0.push(each_us(wire, (0..singles).map(|_| command(&[b"PING"])))?);
+        let from = family.next;
+        family.next += singles;
+        all.1.push(each_us(wire, (from..family.next).map(get))?);
+        all.2.push(chain_us(singles)?);
+    }
+    let (ping, climb, chain) = (middle(&all.0).0, middle(&all.1).0, middle(&all.2).0);
+    println!(
+        "one at a time: PING {ping:.1} us, climb {climb:.1} us: {:.2} round trips (bar 3)",
+        climb / ping
+    );
+    println!("three processes that only hand on: {chain:.1} us, {:.2} round trips\n", chain / ping);
+    Ok(())
+}
+
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    if let Some([port, next]) = args.hop.as_deref() {
+        return hop(*port, *next);
+    }
     pin_load()?;
     let proxied = Proxied::start()?;
     let mut through = connections(proxied.proxy.port, args.connections)?;
@@ -202,15 +279,7 @@ fn main() -> anyhow::Result<()> {
     ensure!(args.climbs * (args.depths.len() * args.reps + 1) < args.sessions - 2 * young, "too many climbs");
     family.settle()?;
 
-    let singles = args.climbs / 8;
-    let ping = each_us(&mut wires[0], (0..singles).map(|_| command(&[b"PING"])))?;
-    let from = family.next;
-    family.next += singles;
-    let climb = each_us(&mut wires[0], (from..family.next).map(get))?;
-    println!(
-        "one at a time: PING {ping:.1} us, climb {climb:.1} us: {:.2} round trips (bar 3)\n",
-        climb / ping
-    );
+    one_at_a_time(&args, &mut family, &mut wires[0])?;
 
     println!(
         "| under way | relay | climb, CPU us (lowest-highest) | climbs/s | nutcracker + redis, CPU us | x, same repetition (bar 0.5) |"

@@ -8,7 +8,7 @@ use std::time::Duration;
 use gs_resp::Reply;
 use tokio::sync::{mpsc, watch};
 
-use super::{CLOSED, CONNECTING, Call, DOWN, LinkConfig, LinkError, Shared, ToTask, UP, Wire};
+use super::{CLOSED, CONNECTING, Call, DOWN, Got, LinkConfig, LinkError, Shared, ToTask, UP, Wire};
 
 /// Unwritten bytes beyond which no further call is taken in until the peer reads.
 const BACKLOG_BYTES_MAX: usize = 1 << 20;
@@ -175,7 +175,7 @@ impl<'a> Carrier<'a> {
             return;
         }
         self.wire.send(&call.bytes);
-        if call.wanted == 0 {
+        if matches!(call.got, Got::Replies(_, 0)) {
             finish(call, Ok(()));
         } else {
             self.waiting.push_back(call);
@@ -183,18 +183,24 @@ impl<'a> Carrier<'a> {
     }
 
     fn deliver(&mut self) -> Result<(), LinkError> {
-        while let Some(reply) = self.wire.take()? {
+        while let Some(len) = self.wire.ready()? {
             self.silent_checks = 0;
-            if matches!(reply, Reply::Push(_)) {
-                continue;
-            }
-            let Some(call) = self.waiting.front_mut() else {
-                return Err(LinkError::Protocol("the peer answered what nobody asked".into()));
+            let front = self.waiting.front_mut().map(|call| &mut call.got);
+            let done = match front {
+                Some(Got::Whole(whole)) if !self.wire.begins_push() => {
+                    *whole = self.wire.whole(len);
+                    true
+                }
+                front => match (self.wire.decode(len)?, front) {
+                    (Reply::Push(_), _) => false,
+                    (reply, Some(Got::Replies(got, wanted))) => {
+                        got.push(reply);
+                        got.len() == *wanted
+                    }
+                    _ => return Err(LinkError::Protocol("the peer answered what nobody asked".into())),
+                },
             };
-            call.got.push(reply);
-            if call.got.len() == call.wanted
-                && let Some(call) = self.waiting.pop_front()
-            {
+            if done && let Some(call) = self.waiting.pop_front() {
                 finish(call, Ok(()));
             }
         }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use gs_resp::{GuardLimits, Reply, ReplyGuard, decode_reply, encode_command};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf, split};
@@ -116,18 +116,44 @@ impl Wire {
 
     /// The next reply that has arrived in full, if one has.
     pub(crate) fn take(&mut self) -> Result<Option<Reply>, LinkError> {
+        self.ready()?.map(|len| self.decode(len)).transpose()
+    }
+
+    /// The length of the next reply, if it has arrived in full. Then it has to be taken, by [`Wire::decode`] or
+    /// [`Wire::whole`], before this is asked again.
+    pub(crate) fn ready(&mut self) -> Result<Option<usize>, LinkError> {
         if self.input.is_empty() {
             return Ok(None);
         }
-        let found = self.guard.advance(&self.input).map_err(|e| LinkError::Protocol(e.to_string()))?;
-        let Some(len) = found else { return Ok(None) };
+        self.guard.advance(&self.input).map_err(|e| LinkError::Protocol(e.to_string()))
+    }
+
+    /// True if what arrived begins with a message that nobody asked for.
+    pub(crate) fn begins_push(&self) -> bool {
+        self.input.first() == Some(&b'>')
+    }
+
+    /// Takes a reply of this length apart.
+    pub(crate) fn decode(&mut self, len: usize) -> Result<Reply, LinkError> {
         let reply = decode_reply(&self.input[..len]).map_err(|e| LinkError::Protocol(e.to_string()))?;
+        self.taken(len);
+        Ok(reply)
+    }
+
+    /// Takes a reply of this length as it came.
+    pub(crate) fn whole(&mut self, len: usize) -> Bytes {
+        // Copied, so that it does not pin the buffer.
+        let reply = Bytes::copy_from_slice(&self.input[..len]);
+        self.taken(len);
+        reply
+    }
+
+    fn taken(&mut self, len: usize) {
         self.input.advance(len);
         if self.input.is_empty() && self.input.capacity() > KEEP_BYTES_MAX {
             self.input = BytesMut::new();
             self.guard = ReplyGuard::with_limits(self.guard_limits);
         }
-        Ok(Some(reply))
     }
 
     /// One step in whichever direction goes first. Cancelling it loses nothing.

@@ -124,9 +124,9 @@ impl Ctx<'_> {
         let mut out = Vec::new();
         gs_resp::encode_command(&mut out, words);
         self.later(async move {
-            let reply = link.call_encoded(out, 1).await.ok().and_then(|mut replies| replies.pop());
-            let reply = reply.ok_or_else(|| Refusal::new(Code::Unavailable, away))?;
-            Ok(Box::new(move |w: &mut Writer<'_>| wire::forward(w, &reply)) as Answer)
+            // As it came, because nodes speak RESP2 to each other and mostly one of them asks.
+            let reply = link.call_whole(out).await.map_err(|_| Refusal::new(Code::Unavailable, away))?;
+            Ok(Box::new(move |w: &mut Writer<'_>| wire::forward_whole(w, &reply)) as Answer)
         })
     }
 

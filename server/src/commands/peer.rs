@@ -6,6 +6,7 @@ mod sibling;
 
 use crate::commands::{Command, Ctx, Outcome, Reply, Stop};
 use crate::core::iterate;
+use crate::core::keyspace::TOGETHER;
 use crate::core::node::Node;
 use crate::roles::relief;
 use crate::roles::wire::{self, ParcelRef};
@@ -263,7 +264,12 @@ fn fetch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     // How many there are is known when they have been read.
     let (proto, mut copies, mut read) = (ctx.conn.proto, Vec::new(), 0);
     let mut w = Writer { out: &mut copies, proto };
-    for key in keys.iter() {
+    let mut asked = keys.iter();
+    for (at, key) in keys.iter().enumerate() {
+        if at % TOGETHER == 0 {
+            let ids: Vec<_> = asked.by_ref().take(TOGETHER).map(|key| ctx.node.id(db, key)).collect();
+            ctx.node.ask_ahead(&ids);
+        }
         if w.out.len() > FETCH_BYTES || read_copy(ctx.node, db, key, &mut w).is_err() {
             break;
         }
@@ -308,10 +314,15 @@ fn tomb(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if ctx.node.sibling().is_some() {
         return pass(ctx, "GS.TOMB", wire::number(args, 1)?, args.skip(2));
     }
-    let mut killed = Vec::new();
+    let mut orders = Vec::new();
     for item in wire::items(args, 1, wire::TOMB_WORDS)? {
-        let (mode, db, key) = wire::parse_order(item)?;
-        killed.push(relief::obey(ctx.node, mode, db, key) as i64);
+        orders.push(wire::parse_order(item)?);
+    }
+    let mut killed = Vec::with_capacity(orders.len());
+    for some in orders.chunks(TOGETHER) {
+        let ids: Vec<_> = some.iter().map(|(_, db, key)| ctx.node.id(*db, key)).collect();
+        ctx.node.ask_ahead(&ids);
+        killed.extend(some.iter().map(|(mode, db, key)| relief::obey(ctx.node, *mode, *db, key) as i64));
     }
     ints(ctx, &killed)
 }

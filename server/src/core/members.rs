@@ -236,6 +236,12 @@ impl Members {
         self.saved.read().members.iter().find(|m| m.index == index).cloned()
     }
 
+    /// The tier and the name of a member.
+    pub fn origin(&self, index: u16) -> Option<(Tier, String)> {
+        let saved = self.saved.read();
+        saved.members.iter().find(|m| m.index == index).map(|m| (m.tier, m.name.clone()))
+    }
+
     /// Whether the member of an index can be asked; none where there is none.
     pub fn state(&self, index: u16) -> Option<State> {
         self.saved.read().members.iter().find(|m| m.index == index).map(|m| m.state)

@@ -3,7 +3,7 @@
 use crate::core::journal::{self, Journal, Record};
 use crate::core::members::{Members, State};
 use crate::core::node::{Node, Relay};
-use crate::core::outbox::{Mode, Order};
+use crate::core::outbox::{Mode, ORDERS, Order};
 use crate::core::stream::Stream;
 use crate::core::tombs::Tombs;
 use crate::core::version::Versions;
@@ -20,8 +20,6 @@ use std::time::Duration;
 
 /// Tombstones remembered at most: 32-48 bytes each.
 const TOMBS_MAX: u64 = 4_000_000;
-/// Orders sent to one relief in one message.
-const ORDERS: usize = 512;
 
 /// Opens what a relay keeps in its directory and raises its epoch; nothing is served before.
 pub fn open(dir: &Path, sync: bool, unix_ms: u64, stream_bytes: usize, life: u64) -> std::io::Result<Relay> {
@@ -196,11 +194,15 @@ async fn deliver_to(node: Arc<Node>, index: u16, busy: Arc<Mutex<HashSet<u16>>>)
         pause(&node, Duration::from_millis(100)).await;
     }
     busy.lock().remove(&index);
-    // What came in after the last look is seen by the next round.
-    relay.outbox.wake();
+    // What came in after the last look is seen by the next round. A flush may have, too: it is no order.
+    if !done || lacks_flush(relay, index) {
+        relay.outbox.wake();
+    } else {
+        relay.outbox.wake_for(index);
+    }
 }
 
-/// Carries all that one relief is owed; false when it or the sibling did not take it.
+/// Carries what one relief is owed, until what is left may wait; false when it or the sibling did not take it.
 async fn carry(node: &Node, relay: &Relay, index: u16) -> bool {
     let Some(link) = node.downstream_to(index) else { return false };
     if lacks_flush(relay, index) && !tell_flush(relay, &link, index).await {
@@ -223,6 +225,9 @@ async fn carry(node: &Node, relay: &Relay, index: u16) -> bool {
             return false;
         }
         acknowledged(node, relay, index, &batch);
+        if !relay.outbox.is_due(index) {
+            return true;
+        }
     }
 }
 

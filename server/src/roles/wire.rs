@@ -2,7 +2,8 @@
 
 use crate::core::outbox::{Mode, Order};
 use gs_resp::{
-    Args, Code, Refusal, Reply, Writer, encode_arg, encode_arg_i64, encode_arg_u64, encode_command_head,
+    Args, Code, Protocol, Refusal, Reply, Writer, encode_arg, encode_arg_i64, encode_arg_u64,
+    encode_command_head,
 };
 
 /// Words of one item of `GS.PUT`.
@@ -162,6 +163,18 @@ pub fn integers(reply: &Reply) -> Option<Vec<i64>> {
     match reply {
         Reply::Array(list) => list.iter().map(Reply::as_int).collect(),
         _ => None,
+    }
+}
+
+/// Writes a peer's reply, which came as RESP2, on to a client.
+pub fn forward_whole(w: &mut Writer<'_>, reply: &[u8]) {
+    // An error of ours is counted and worded like any other.
+    if w.proto == Protocol::Resp2 && reply.first() != Some(&b'-') {
+        return w.out.extend_from_slice(reply);
+    }
+    match gs_resp::decode_reply(reply) {
+        Ok(reply) => forward(w, &reply),
+        Err(_) => w.error(&Refusal::err("the peer's answer was not understood")),
     }
 }
 

@@ -95,7 +95,7 @@ fn cut_off(relay: &Relay, holder: u16, why: &str) -> Refusal {
 }
 
 fn link_to(node: &Node, relay: &Relay, holder: u16) -> Result<Link, Refusal> {
-    if relay.members.get(holder).is_none_or(|m| m.state == State::Lost) {
+    if relay.members.state(holder).is_none_or(|state| state == State::Lost) {
         let why = "which came back without its sessions (GS.SHARD LEAVE name FORCE gives them up)";
         return Err(cut_off(relay, holder, why));
     }
@@ -175,8 +175,7 @@ pub(super) enum Kept {
 /// Keeps a fetched copy here, if it still is the one to be read.
 pub(super) fn keep(node: &Node, relay: &Relay, holder: &Holder, db: u8, key: &[u8], fetched: &Copy) -> Kept {
     let id = node.id(db, key);
-    let member = relay.members.get(holder.node);
-    let origin = member.map(|m| (m.tier, m.name));
+    let origin = relay.members.origin(holder.node);
     let _lock = node.stripes.lock(&id);
     // The number may have moved on when the same version was stored there again; the bytes are the same.
     let same = |h: &Holder| h.node == holder.node && h.version == fetched.meta.version && !h.shadow;
