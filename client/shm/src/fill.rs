@@ -23,7 +23,18 @@ impl Section {
     /// Steps 2 to 5 of the observe rule for an answer of the relay. When it returns, kept or not, no strictly
     /// older copy of the key is readable.
     pub fn fill(&self, rec: &NewRecord<'_>, ticket: u64, now_ms: u64) -> Fill {
-        match self.try_fill(rec, ticket, now_ms) {
+        self.filled(rec, ticket, now_ms, false)
+    }
+
+    /// [`Section::fill`] for what arrives unasked, and so perhaps after what made it history. A newer record or a marker
+    /// of the key stops it, as in any fill; and so does a record of any key, at least as new, that was let go, for it
+    /// may have been the one that would have stopped it. The key is then asked for when it is wanted.
+    pub fn fill_late(&self, rec: &NewRecord<'_>, ticket: u64, now_ms: u64) -> Fill {
+        self.filled(rec, ticket, now_ms, true)
+    }
+
+    fn filled(&self, rec: &NewRecord<'_>, ticket: u64, now_ms: u64, late: bool) -> Fill {
+        match self.try_fill(rec, ticket, now_ms, late) {
             Ok(()) => Fill::Cached,
             Err(why) => Fill::NotCached(why),
         }
@@ -58,7 +69,7 @@ impl Section {
         killed.is_some()
     }
 
-    fn try_fill(&self, rec: &NewRecord<'_>, ticket: u64, now_ms: u64) -> Result<(), NotCached> {
+    fn try_fill(&self, rec: &NewRecord<'_>, ticket: u64, now_ms: u64, late: bool) -> Result<(), NotCached> {
         let unkept = |why| {
             self.observe(&rec.id, rec.key, rec.version);
             Err(why)
@@ -106,9 +117,16 @@ impl Section {
         }
         let newer = self.newer_linked(rec, chain.head) && !mutant("fill-below-newer");
         let raced = old.wrapping_add(flushes) != ticket && !mutant("fill-any-ticket");
-        if newer || raced || !mem.cas_ctl(chain.head, pending, pending.to(State::Live, self.me)) {
+        // After the look for newer copies: what ended before that look was noted before it ended.
+        let forgotten = late && mem.words[layout::FORGOTTEN].load(Ordering::Acquire) >= rec.version;
+        let refused = newer || raced || forgotten;
+        if refused || !mem.cas_ctl(chain.head, pending, pending.to(State::Live, self.me)) {
             self.retire(mem, chain.head, pending);
-            return Err(if newer { NotCached::Newer } else { NotCached::Raced });
+            return Err(match () {
+                () if newer => NotCached::Newer,
+                () if forgotten && !raced => NotCached::Forgotten,
+                () => NotCached::Raced,
+            });
         }
         self.live_add(usize::from(rec.db), epoch, 1);
         Ok(())

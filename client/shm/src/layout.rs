@@ -1,4 +1,4 @@
-//! Layout version 2: where every word of the section is, as one pure function of the configuration.
+//! Layout version 3: where every word of the section is, as one pure function of the configuration.
 //!
 //! ```text
 //! word    0  identity: magic, versions, architecture, configuration echo, layout hash, nonce
@@ -7,6 +7,7 @@
 //!        96  live count[16], used blocks                   advisory counters
 //!       120  applied_seq, relay                            the agent's line
 //!       128  hand                                          the shared CLOCK hand
+//!       136  forgotten                                     newest version that a cache let go
 //!       512  process words[1024]                           1 = slot in use or left dirty
 //!      1536  fences                                        monotonic, bumped by every delete
 //!            buckets, 8 slots each                         [tag16 | gen16 | block+1 (32)], 0 is empty
@@ -21,9 +22,9 @@ use crate::{GeometryError, SectionConfig, VALUE_BYTES_LIMIT};
 /// "gs-shm01" as a little-endian word.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"gs-shm01");
 /// Version of everything in this file.
-pub(crate) const LAYOUT_VERSION: u64 = 2;
+pub(crate) const LAYOUT_VERSION: u64 = 3;
 /// Oldest reader that understands it.
-pub(crate) const MIN_READER: u64 = 2;
+pub(crate) const MIN_READER: u64 = 3;
 /// Byte order and word size: a section never crosses machines, but a file name may.
 pub(crate) const ARCH: u64 = 0x0102_0304_0506_0708;
 /// Optional parts in use: none yet.
@@ -67,7 +68,8 @@ pub(crate) const USED: usize = pick(112, 53);
 pub(crate) const APPLIED_SEQ: usize = pick(120, 54);
 pub(crate) const AGENT_RELAY: usize = APPLIED_SEQ + 1;
 pub(crate) const HAND: usize = pick(128, 56);
-pub(crate) const PROCS: usize = pick(512, 57);
+pub(crate) const FORGOTTEN: usize = pick(136, 57);
+pub(crate) const PROCS: usize = pick(512, 58);
 /// Process slots are `1..PROC_SLOTS`; 0 is nobody.
 pub(crate) const PROC_SLOTS: usize = pick(1024, 4);
 pub(crate) const FENCES: usize = PROCS + PROC_SLOTS;

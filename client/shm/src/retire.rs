@@ -3,8 +3,8 @@
 use crate::alloc::zero_words;
 use crate::blocks::{Ctl, Mem, Slot, State};
 use crate::index::tag;
-use crate::layout::HEAD_WORDS;
-use crate::record::{ChainWord, Deadline, Head, Shape, W_CHAIN, W_DEADLINE, W_SHAPE};
+use crate::layout::{FORGOTTEN, HEAD_WORDS};
+use crate::record::{ChainWord, Deadline, Head, Shape, W_CHAIN, W_DEADLINE, W_SHAPE, W_VERSION};
 use crate::section::{Section, count};
 use crate::sync::{Ordering, fence, mutant};
 use crate::types::KeyId;
@@ -17,15 +17,45 @@ const KILL_TRIES: usize = if cfg!(any(loom, shuttle)) { 4 } else { 64 };
 impl Section {
     /// Ends one exact incarnation (PENDING or readable). True for the one caller that won it.
     pub(crate) fn retire(&self, mem: Mem<'_>, block: u32, ctl: Ctl) -> bool {
+        let late = mutant("forgotten-late");
+        if ctl.state().readable() && !late {
+            self.let_go(mem, block);
+        }
         let Some(dead) = self.claim(mem, block, ctl, State::Dead) else {
             return false;
         };
         if ctl.state().readable() {
+            if late {
+                self.let_go(mem, block);
+            }
             let shape = Shape(mem.block(block)[W_SHAPE].load(Ordering::Relaxed));
             self.live_add(shape.db(), shape.epoch(), -1);
         }
         self.finish_dead(mem, block, dead);
         true
+    }
+
+    /// Notes that a cache is about to know the version of a record no more.
+    ///
+    /// SYNC POINT: before the CAS that ends the record. Whoever looks for newer copies and finds it ended sees this.
+    fn let_go(&self, mem: Mem<'_>, block: u32) {
+        if self.cfg.mode == Mode::Cache && !mutant("forgotten-untold") {
+            self.forgotten(mem.block(block)[W_VERSION].load(Ordering::Relaxed));
+        }
+    }
+
+    /// Notes that nothing here tells any more that everything up to `version` is history, of whatever key:
+    /// [`Section::fill_late`] keeps nothing that old.
+    pub fn forgotten(&self, version: u64) {
+        let word = &self.mem().words[FORGOTTEN];
+        let mut newest = word.load(Ordering::Relaxed);
+        // Each failure means that another process raised it.
+        while newest < version {
+            match word.compare_exchange(newest, version, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(now) => newest = now,
+            }
+        }
     }
 
     /// From DEAD(me) to FREE: out of the index, continuations first, then the head.

@@ -152,6 +152,8 @@ pub enum NotCached {
     Raced,
     /// A newer version is here.
     Newer,
+    /// A record at least as new as this late one was let go: nobody can tell any more whether it was this key's.
+    Forgotten,
     /// This very version is here already.
     Present,
     /// Key, value, kind or database out of range.

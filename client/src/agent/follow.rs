@@ -230,7 +230,7 @@ impl<'a> Follower<'a> {
                     kind: *kind,
                     created_ms: then_ms.saturating_sub(*age_ms),
                 };
-                self.shard.keep(self.cache, &record, ticket);
+                self.shard.keep_late(self.cache, &record, ticket);
             }
             _ if !self.is_agent() => return Applied::Superseded,
             Event::Inval { db, key, version } if *db == i64::from(DB) => {

@@ -156,8 +156,20 @@ impl Shard {
 
     /// Keeps what the relay answered, by the observe rule: older copies die whether it can be kept or not.
     pub(crate) fn keep(&self, cache: &Cache, record: &NewRecord<'_>, ticket: u64) {
-        match cache.section().fill(record, ticket, cache.now_ms()) {
-            Fill::Cached | Fill::NotCached(NotCached::Newer | NotCached::Present | NotCached::Detached) => {}
+        self.kept(cache, record, cache.section().fill(record, ticket, cache.now_ms()));
+    }
+
+    /// [`Shard::keep`] for what the stream brings, perhaps after this machine knew better and forgot it.
+    pub(crate) fn keep_late(&self, cache: &Cache, record: &NewRecord<'_>, ticket: u64) {
+        self.kept(cache, record, cache.section().fill_late(record, ticket, cache.now_ms()));
+    }
+
+    fn kept(&self, cache: &Cache, record: &NewRecord<'_>, fill: Fill) {
+        match fill {
+            Fill::Cached
+            | Fill::NotCached(
+                NotCached::Newer | NotCached::Forgotten | NotCached::Present | NotCached::Detached,
+            ) => {}
             // Not kept, so nothing here would stop an older put that is still in the stream. The marker is one
             // version below: the record itself may come later and must not lose against it.
             Fill::NotCached(_) => self.mark(cache, record.id, record.key, record.version.saturating_sub(1)),
@@ -188,6 +200,7 @@ impl Shard {
                 _ => return,
             }
         }
+        section.forgotten(version);
     }
 }
 

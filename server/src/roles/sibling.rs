@@ -109,7 +109,8 @@ pub async fn copy(node: Arc<Node>, parcel: Parcel) -> Result<(u16, u64), Refusal
         )
     };
     let sibling = node.sibling().ok_or_else(nobody)?;
-    let peer = sibling.target(Tier::Expansion, slot_of(&parcel.key)).ok_or_else(nobody)?;
+    let slot = slot_of(&parcel.key);
+    let peer = sibling.placement.read().target_soon(Tier::Expansion, slot).cloned().ok_or_else(nobody)?;
     let mut out = wire::batch_head("GS.PUT", &[], 1, wire::PUT_WORDS);
     parcel.encode(&mut out);
     // Its number goes back with the answer, beside the lane: the relay lists it only while the record is here.

@@ -41,6 +41,42 @@ fn fill_obeys_the_ticket() {
     quiet(&s);
 }
 
+// A delete is remembered by a record, and a cache may let any record go. What arrives unasked and is no newer than what
+// was let go is not believed, whatever way that went: the deleted session would come back. What was asked for is.
+#[test]
+fn what_was_let_go_stops_what_comes_late() {
+    fn late(s: &Section, key: &[u8], version: u64) -> Fill {
+        let ticket = s.ticket(&s.key_id(0, key));
+        s.fill_late(&rec(s, key, b"late", version), ticket, NOW)
+    }
+    let s = cache();
+    assert_eq!(late(&s, b"k", 4), Fill::Cached);
+    assert_eq!(fill(&s, b"k", b"newer", 9), Fill::Cached);
+    assert_eq!(late(&s, b"k", 8), Fill::NotCached(NotCached::Newer));
+    assert!(s.invalidate(&s.key_id(0, b"k"), b"k", None));
+    for (key, version) in [(b"k", 8), (b"k", 9), (b"o", 9)] {
+        assert_eq!(late(&s, key, version), Fill::NotCached(NotCached::Forgotten));
+        assert!(get(&s, 0, key, NOW).is_none());
+    }
+    assert_eq!(late(&s, b"o", 10), Fill::Cached);
+    assert_eq!(fill(&s, b"k", b"asked for", 8), Fill::Cached);
+    // Evicted by others, of whatever age.
+    assert_eq!(fill(&s, b"gone", b"", 50), Fill::Cached);
+    let mut others = 0u64;
+    while s.peek(&s.key_id(0, b"gone"), b"gone", NOW).is_some() {
+        others += 1;
+        assert_eq!(fill(&s, format!("k{others}").as_bytes(), &[1; 1000], 1), Fill::Cached);
+        assert!(others < 100_000, "nothing is ever evicted");
+    }
+    assert_eq!(late(&s, b"gone", 49), Fill::NotCached(NotCached::Forgotten));
+    assert!(get(&s, 0, b"gone", NOW).is_none());
+    // What there was no room for at all.
+    s.forgotten(70);
+    assert_eq!(late(&s, b"gone", 70), Fill::NotCached(NotCached::Forgotten));
+    assert_eq!(late(&s, b"gone", 71), Fill::Cached);
+    quiet(&s);
+}
+
 // A cache takes what it is given for ever, of any size, and keeps what is read.
 #[test]
 fn cache_evicts_the_cold() {

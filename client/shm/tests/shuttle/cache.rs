@@ -105,3 +105,36 @@ fn fills_deletes_and_evictions() {
 fn fills_and_deletes_without_pressure() {
     explore("cache, 3 threads, 16 blocks", 10_000, || storm(3, 16, 6));
 }
+
+// What comes late meets the end of the record that would have stopped it: it finds that, or the note that it was let go.
+#[test]
+fn late_fill_meets_what_is_let_go() {
+    explore("late fill", 2000, || {
+        let s = Arc::new(section(Mode::Cache, 7));
+        // All of these share two buckets of two slots. The newer record comes into the second, and the late one finds
+        // room in the first only, where whoever ends the newer one has looked already.
+        let shared = |n: u64| KeyId { hi: n, lo: n };
+        let one = |n: u64, version: u64| NewRecord { id: shared(n), ..rec(0, version, &[7; 8]) };
+        for n in [1, 2, 3, 4] {
+            let version = if n == 4 { 5 } else { 2 };
+            assert_eq!(s.fill(&one(n, version), s.ticket(&shared(n)), NOW), Fill::Cached);
+        }
+        s.invalidate(&shared(1), b"", None);
+        let late = {
+            let s = s.clone();
+            thread::spawn(move || {
+                // Between what was let go just now and what is about to be.
+                let record = NewRecord { id: shared(4), ..rec(0, 3, &[7; 8]) };
+                let _ = s.fill_late(&record, s.ticket(&shared(4)), NOW);
+            })
+        };
+        s.invalidate(&shared(4), b"", None);
+        late.join().unwrap();
+        assert_eq!(
+            s.peek(&shared(4), b"", NOW).map(|meta| meta.version),
+            None,
+            "what was replaced came back"
+        );
+        s.check(NOW).unwrap();
+    });
+}

@@ -152,6 +152,15 @@ impl Placement {
         self.peer(self.tables.target(tier, slot, up)?)
     }
 
+    /// As [`Placement::target`]; where none can be asked yet, one that has just joined and is still being connected to:
+    /// what it is asked waits for that.
+    pub fn target_soon(&self, tier: Tier, slot: u16) -> Option<&Arc<Peer>> {
+        self.target(tier, slot).or_else(|| {
+            let coming = |index| self.peer(index).is_some_and(|peer| !peer.link.is_down());
+            self.peer(self.tables.target(tier, slot, coming)?)
+        })
+    }
+
     /// A relief by its index.
     pub fn peer(&self, index: u16) -> Option<&Arc<Peer>> {
         self.peers.iter().find(|peer| peer.index == index)
