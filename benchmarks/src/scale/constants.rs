@@ -67,7 +67,7 @@ pub const CONSTANTS: [Constant; 20] = [
     constant("b_over", 108.6, "B", "memory beside them, at the default block", ROOM),
     constant("b_over_best", 78.6, "B", "the same, at the block that `gs-server section stat` advises", ROOM),
     constant("b_dir", 42.0, "B", "memory of a relay for each session that a relief holds", DIRECTORY),
-    constant("b_conn", 6_486.0, "B", "memory of a relay for an idle connection, the kernel's aside", COMPARE),
+    constant("b_conn", 6_981.0, "B", "memory of a relay for an idle connection, the kernel's aside", COMPARE),
 ];
 
 /// The figure of a name; every name in the formulae is in the table, which a test holds.

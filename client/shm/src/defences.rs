@@ -97,6 +97,31 @@ fn the_fence_moves_before_an_older_copy_goes() {
     assert_ne!(s.fence(&id), before);
 }
 
+// A list of victims grows old: the block may be another record's continuation by the time it comes to it, with bytes of a
+// value where a version was. They are not taken for one, or nothing that comes late would ever be kept again.
+#[test]
+fn what_ended_before_is_not_taken_at_its_word() {
+    let cfg = SectionConfig {
+        mode: crate::Mode::Cache,
+        capacity_bytes: 64 << 10,
+        value_bytes_max: 1_000,
+        ..SectionConfig::default()
+    };
+    let s = Section::heap(&cfg, 0).expect("it fits");
+    let (mem, id, next) = (s.mem(), s.key_id(0, b"k"), s.key_id(0, b"n"));
+    for id in [id, next] {
+        assert_eq!(s.fill(&rec(id), s.ticket(&id), 0), crate::Fill::Cached);
+    }
+    let (_, victim) = mem.newest(&id, |db| s.min_epoch(db)).expect("just kept");
+    // The block that was freed last is taken first, so the victim's becomes the second of the next record.
+    assert!(s.invalidate(&id, b"k", None) && s.invalidate(&next, b"n", None));
+    let long = NewRecord { value: &[0xff; 400], ..rec(next) };
+    assert_eq!(s.fill(&long, s.ticket(&next), 0), crate::Fill::Cached);
+    assert_eq!(mem.load_ctl(victim.block).state(), State::Continuation);
+    assert!(!s.retire(mem, victim.block, victim.ctl));
+    assert_eq!(mem.words[layout::FORGOTTEN].load(Ordering::Relaxed), 1, "a value's bytes are no version");
+}
+
 // Blocks of one chain have been through different numbers of lives: none of them ever goes back to one it had.
 #[test]
 fn generations_only_grow() {

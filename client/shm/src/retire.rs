@@ -17,17 +17,21 @@ const KILL_TRIES: usize = if cfg!(any(loom, shuttle)) { 4 } else { 64 };
 impl Section {
     /// Ends one exact incarnation (PENDING or readable). True for the one caller that won it.
     pub(crate) fn retire(&self, mem: Mem<'_>, block: u32, ctl: Ctl) -> bool {
-        let late = mutant("forgotten-late");
-        if ctl.state().readable() && !late {
-            self.let_go(mem, block);
+        if ctl.state().readable() && !mutant("forgotten-late") && !self.let_go(mem, block, ctl) {
+            return false;
         }
+        let late = mutant("forgotten-late").then(|| mem.block(block)[W_VERSION].load(Ordering::Relaxed));
+        let gone = self.end(mem, block, ctl);
+        late.inspect(|version| self.forgotten(*version));
+        gone
+    }
+
+    /// [`Section::retire`] without a note of its version.
+    fn end(&self, mem: Mem<'_>, block: u32, ctl: Ctl) -> bool {
         let Some(dead) = self.claim(mem, block, ctl, State::Dead) else {
             return false;
         };
         if ctl.state().readable() {
-            if late {
-                self.let_go(mem, block);
-            }
             let shape = Shape(mem.block(block)[W_SHAPE].load(Ordering::Relaxed));
             self.live_add(shape.db(), shape.epoch(), -1);
         }
@@ -35,13 +39,22 @@ impl Section {
         true
     }
 
-    /// Notes that a cache is about to know the version of a record no more.
+    /// Notes that a cache is about to know the version of a record no more. False if the block is not that incarnation
+    /// any more: what its words say now may be somebody's bytes.
     ///
     /// SYNC POINT: before the CAS that ends the record. Whoever looks for newer copies and finds it ended sees this.
-    fn let_go(&self, mem: Mem<'_>, block: u32) {
-        if self.cfg.mode == Mode::Cache && !mutant("forgotten-untold") {
-            self.forgotten(mem.block(block)[W_VERSION].load(Ordering::Relaxed));
+    fn let_go(&self, mem: Mem<'_>, block: u32, ctl: Ctl) -> bool {
+        if self.cfg.mode != Mode::Cache || mutant("forgotten-untold") {
+            return true;
         }
+        let version = mem.block(block)[W_VERSION].load(Ordering::Relaxed);
+        // SYNC POINT: as in `Mem::still`, for the exact word.
+        fence(Ordering::Acquire);
+        if mem.load_ctl(block) != ctl && !mutant("forgotten-unproven") {
+            return false;
+        }
+        self.forgotten(version);
+        true
     }
 
     /// Notes that nothing here tells any more that everything up to `version` is history, of whatever key:
@@ -285,7 +298,8 @@ impl Section {
 
     /// Takes out a record whose bytes do not match their checksum or key.
     pub(crate) fn retire_corrupt(&self, mem: Mem<'_>, block: u32, ctl: Ctl) {
-        if self.retire(mem, block, ctl) {
+        // Its version may be what is wrong with it, and a wrong one would be believed for ever.
+        if self.end(mem, block, ctl) {
             count(&self.counters.corrupt);
         }
     }

@@ -201,6 +201,8 @@ impl Shard {
             }
         }
         section.forgotten(version);
+        // What came late before that word was written is found now, or finds the fence moved.
+        section.observe(&id, key, version.saturating_add(1));
     }
 }
 

@@ -60,7 +60,9 @@ pub async fn clear_the_way(
             let mut found = match keys.len() {
                 1 => vec![None],
                 // A task of its own, as each look-up: the connection may end, it must not end half way.
-                _ => tokio::spawn(together::bring_up(node.clone(), keys.clone())).await.unwrap_or_default(),
+                _ => tokio::spawn(together::bring_up(node.clone(), keys.clone(), wanted))
+                    .await
+                    .unwrap_or_default(),
             };
             found.resize_with(keys.len(), || None);
             for (key, found) in keys[wanted..].iter().zip(found.split_off(wanted)) {

@@ -8,12 +8,18 @@ use super::copies::{Copy, Kept, fetch_many, keep};
 use super::{Found, Landing};
 use crate::core::directory::Holder;
 use crate::core::node::{Node, Relay};
+use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::sync::watch;
 
 /// Brings keys up that are readable at a relief, each of them once. For every key what came of it, or none where it has
-/// to be looked for alone.
-pub(super) async fn bring_up(node: Arc<Node>, keys: Vec<(u8, Box<[u8]>)>) -> Vec<Option<Found>> {
+/// to be looked for alone. Those behind the first `wanted` come along only from reliefs that are asked anyway: nobody
+/// waits for another one on their account.
+pub(super) async fn bring_up(
+    node: Arc<Node>,
+    keys: Vec<(u8, Box<[u8]>)>,
+    wanted: usize,
+) -> Vec<Option<Found>> {
     let mut found: Vec<Option<Found>> = keys.iter().map(|_| None).collect();
     let Some(relay) = node.relay() else { return found };
     let mut sought: Vec<Sought<'_>> = Vec::new();
@@ -34,6 +40,9 @@ pub(super) async fn bring_up(node: Arc<Node>, keys: Vec<(u8, Box<[u8]>)>) -> Vec
             sought.push(Sought { at, holder, only, slot, landing });
         }
     }
+    let asked: HashSet<u16> =
+        sought.iter().filter(|one| one.at < wanted).map(|one| one.holder.node).collect();
+    sought.retain(|one| asked.contains(&one.holder.node));
     // Stable: keys of one holder stay in the order of the pipeline.
     sought.sort_by_key(|one| (one.holder.node, one.slot.0));
     let questions: Vec<_> = sought

@@ -9,6 +9,9 @@ const AHEAD_KEYS: usize = 64;
 /// ... from so many commands behind it.
 const AHEAD_COMMANDS: usize = 256;
 
+/// Behind these nobody can tell yet in which database, for whom, or whether at all commands will run.
+const TURNS: [&[u8]; 6] = [b"select", b"swapdb", b"multi", b"auth", b"hello", b"reset"];
+
 /// The keys of the commands behind one whose key lives downstream that will find theirs there too: they are brought up
 /// with one question instead of one each. Only commands of the same name are looked at: that one has just shown
 /// that it wants the key here. A key that comes up in vain is where it would be had it been read.
@@ -31,6 +34,9 @@ pub(super) fn wanted_next(
             }
             Ok(Parsed::Incomplete) | Err(_) => break,
         };
+        if TURNS.iter().any(|name| args.name().eq_ignore_ascii_case(name)) {
+            break;
+        }
         if args.name().eq_ignore_ascii_case(first.name()) {
             for key in row.spec.keys.places(args).filter_map(|place| args.get(place)) {
                 if keys.len() >= AHEAD_KEYS {

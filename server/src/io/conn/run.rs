@@ -260,8 +260,13 @@ impl<S: Stream> Serving<S> {
                     let node = self.session.node.clone();
                     let began_ms = node.now_ms();
                     // Boxed, because this is rare and its state is large.
+                    let told = scope.brought.len();
                     let way = Box::pin(clear_the_way(&node, stop, ahead, &mut scope, &mut waited));
                     let cleared = self.wait(way).await?;
+                    if !args.is(0, "gs.get") {
+                        // Nobody else tells where a session came from.
+                        scope.brought.truncate(told);
+                    }
                     self.session.conn.scope = scope;
                     self.begin_metering();
                     node.slow.sample(&node, event, node.now_ms().saturating_sub(began_ms));
