@@ -122,10 +122,12 @@ impl Section {
         let refused = newer || raced || forgotten;
         if refused || !mem.cas_ctl(chain.head, pending, pending.to(State::Live, self.me)) {
             self.retire(mem, chain.head, pending);
-            return Err(match () {
-                () if newer => NotCached::Newer,
-                () if forgotten && !raced => NotCached::Forgotten,
-                () => NotCached::Raced,
+            return Err(if newer {
+                NotCached::Newer
+            } else if forgotten && !raced {
+                NotCached::Forgotten
+            } else {
+                NotCached::Raced
             });
         }
         self.live_add(usize::from(rec.db), epoch, 1);

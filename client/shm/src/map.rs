@@ -278,21 +278,19 @@ pub(crate) fn prefetch<T>(word: &T) {
     let _ = word;
 }
 
-/// Appends words as little-endian bytes, four cache-line quarters at a time instead of one word.
+/// Moves a multiple of eight bytes to or from the section, a cache line at a time instead of a word.
 ///
-/// The words may be written by others meanwhile. A copy by the language's own means would then be undefined,
-/// and one by atomics goes word by word; an assembly block is neither. What it read is believed only after the
-/// control word was found unmoved, as with any other way of copying: the block counts as an access to memory,
-/// so the compiler keeps it before the fence, and this processor keeps loads in order.
+/// The words may be written or read by others meanwhile. A copy by the language's own means would then be undefined,
+/// and one by atomics goes word by word; an assembly block is neither. The block counts as an access to memory, so the
+/// compiler keeps it on its side of every fence, and this processor keeps loads in order, and stores. Aligned words are
+/// not torn within a wider access in practice; the checksum judges what was read all the same.
+///
+/// # Safety
+/// `bytes` bytes can be read at `from` and written at `to`, and the two do not overlap.
 #[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri))))]
 #[inline]
-pub(crate) fn append_words(words: &[AtomicU64], out: &mut Vec<u8>) {
-    let bytes = words.len() * 8;
-    out.reserve(bytes);
-    let len = out.len();
-    // SAFETY: the source is `bytes` readable bytes of the slice; the target is the Vec's own spare room, which
-    // was just made that large and overlaps nothing; all of it is written before the length says so. Only the
-    // named registers and flags change, and the stack is not used.
+unsafe fn move_words(from: *const u8, to: *mut u8, bytes: usize) {
+    // SAFETY: the caller's; only the named registers and flags change, and the stack is not used.
     unsafe {
         std::arch::asm!(
             "sub {left}, 64",
@@ -333,70 +331,45 @@ pub(crate) fn append_words(words: &[AtomicU64], out: &mut Vec<u8>) {
             "movq qword ptr [{to}], {a}",
             "6:",
             left = inout(reg) bytes => _,
-            from = inout(reg) words.as_ptr() => _,
-            to = inout(reg) out.as_mut_ptr().add(len) => _,
+            from = inout(reg) from => _,
+            to = inout(reg) to => _,
             a = out(xmm_reg) _,
             b = out(xmm_reg) _,
             c = out(xmm_reg) _,
             d = out(xmm_reg) _,
             options(nostack),
         );
+    }
+}
+
+/// Appends words as little-endian bytes. What it read is believed only after the control word was found unmoved, as
+/// with any other way of copying.
+#[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri))))]
+#[inline]
+pub(crate) fn append_words(words: &[AtomicU64], out: &mut Vec<u8>) {
+    let bytes = words.len() * 8;
+    out.reserve(bytes);
+    let len = out.len();
+    // SAFETY: the source is `bytes` readable bytes of the slice; the target is the Vec's own spare room, which
+    // was just made that large and overlaps nothing; all of it is written before the length says so.
+    unsafe {
+        move_words(words.as_ptr().cast(), out.as_mut_ptr().add(len), bytes);
         out.set_len(len + bytes);
     }
 }
 
-/// Stores little-endian bytes into as many words as both have, a cache line at a time instead of a word.
-///
-/// The other direction of [`append_words`], for the same reason: others may read the words meanwhile, and what they
-/// then have they do not believe. Aligned words are not torn within a wider store, and this processor keeps stores in
-/// order; the compiler keeps the block behind the release fence that comes before it.
+/// Stores little-endian bytes into as many words as both have: the other direction. Who reads meanwhile does not believe
+/// what it got.
 #[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri, feature = "crash-points"))))]
 #[inline]
 pub(crate) fn store_words(words: &[AtomicU64], from: &[[u8; 8]]) {
-    let count = words.len().min(from.len());
-    // SAFETY: both slices have `count` words, which cannot overlap (one is borrowed as plain bytes, which the mapping
-    // never is). Only the named registers and flags change, and the stack is not used.
-    unsafe {
-        std::arch::asm!(
-            "sub {left}, 8",
-            "jb 3f",
-            "2:",
-            "movdqu {a}, [{from}]",
-            "movdqu {b}, [{from} + 16]",
-            "movdqu {c}, [{from} + 32]",
-            "movdqu {d}, [{from} + 48]",
-            "movdqu [{to}], {a}",
-            "movdqu [{to} + 16], {b}",
-            "movdqu [{to} + 32], {c}",
-            "movdqu [{to} + 48], {d}",
-            "add {from}, 64",
-            "add {to}, 64",
-            "sub {left}, 8",
-            "jae 2b",
-            "3:",
-            "add {left}, 8",
-            "jz 5f",
-            "4:",
-            "movq {a}, qword ptr [{from}]",
-            "movq qword ptr [{to}], {a}",
-            "add {from}, 8",
-            "add {to}, 8",
-            "dec {left}",
-            "jnz 4b",
-            "5:",
-            left = inout(reg) count => _,
-            from = inout(reg) from.as_ptr() => _,
-            to = inout(reg) words.as_ptr() => _,
-            a = out(xmm_reg) _,
-            b = out(xmm_reg) _,
-            c = out(xmm_reg) _,
-            d = out(xmm_reg) _,
-            options(nostack),
-        );
-    }
+    let bytes = words.len().min(from.len()) * 8;
+    // SAFETY: both slices have that many bytes and cannot overlap: one is borrowed as plain bytes, which the mapping
+    // never is. The words are atomics, so a shared borrow may be written through.
+    unsafe { move_words(from.as_ptr().cast(), words.as_ptr().cast_mut().cast(), bytes) }
 }
 
-/// Zeroes words, a cache line at a time; as [`store_words`].
+/// Zeroes words, a cache line at a time; as [`move_words`] does.
 #[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri, feature = "crash-points"))))]
 #[inline]
 pub(crate) fn zero_words(words: &[AtomicU64]) {
