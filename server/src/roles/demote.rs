@@ -25,7 +25,7 @@ use gs_policies::pressure;
 use gs_resp::{encode_arg, encode_arg_i64, encode_arg_u64, slot_of};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -98,7 +98,7 @@ pub async fn hand_over(node: Arc<Node>) {
                 let room = batch.saturating_sub(victims.len());
                 node.cache.section().sweep_coldest(PROBES, room, node.now_ms(), &mut victims);
             }
-            by_hand(&node, sibling, batch, &mut victims);
+            by_hand(&node, &sibling.asked, batch, &mut victims);
             let now_ms = node.now_ms();
             if victims.is_empty() && now_ms.saturating_sub(aged_at_ms) >= params.interval_ms() {
                 aged_at_ms = now_ms;
@@ -127,25 +127,22 @@ pub async fn hand_over(node: Arc<Node>) {
     }
 }
 
-/// Marks what an operator asked for, whatever its use; an order that finds nothing more is done.
-fn by_hand(node: &Node, sibling: &Sibling, batch: usize, victims: &mut Vec<Victim>) {
-    let asked = sibling.asked.load(Ordering::Acquire).min(batch as u64);
-    if asked == 0 {
-        return;
-    }
-    let mut found = 0;
-    let blocks = node.cache.section().geometry().blocks;
-    let take = &mut |_: &View| {
-        if found < asked {
-            found += 1;
-            Verdict::Take
-        } else {
-            Verdict::Keep
+/// Marks what an operator asked for, the coldest of each stretch that the hand goes over, however warm that is. An
+/// order for which a whole round finds nothing more is done.
+fn by_hand(node: &Node, asked: &AtomicU64, batch: usize, victims: &mut Vec<Victim>) {
+    let open = asked.load(Ordering::Acquire);
+    let (wanted, before) = (open.min(batch as u64) as usize, victims.len());
+    let section = node.cache.section();
+    let stretches = if wanted == 0 { 0 } else { section.geometry().blocks.div_ceil(PROBES) };
+    for _ in 0..stretches {
+        section.sweep_coldest(PROBES, wanted, node.now_ms(), victims);
+        if victims.len() > before {
+            break;
         }
-    };
-    node.cache.section().sweep(blocks, node.now_ms(), take, victims);
-    let left = if found == 0 { 0 } else { sibling.asked.load(Ordering::Acquire).saturating_sub(found) };
-    sibling.asked.store(left, Ordering::Release);
+    }
+    let found = (victims.len() - before) as u64;
+    // Only what was seen is taken off: another order may have come meanwhile.
+    asked.fetch_sub(if found == 0 { open } else { found.min(open) }, Ordering::AcqRel);
 }
 
 /// Marks records that nobody has read for longer than `aged_after`, a few at a time, without pressure.

@@ -1,7 +1,7 @@
 //! An expansion node's side of the demoter: what has aged goes on, through the sibling.
 
 use crate::core::node::Node;
-use crate::roles::demote::{ADOPT_EVERY_MS, Load, PRESSED, PROBES, judge, unhurried, verdict};
+use crate::roles::demote::{ADOPT_EVERY_MS, Load, PRESSED, PROBES, by_hand, judge, unhurried, verdict};
 use crate::roles::pause;
 use crate::roles::relief::{copy_of, parcel};
 use crate::roles::wire;
@@ -24,14 +24,14 @@ pub async fn pass_on(node: Arc<Node>) {
         let total = node.cache.section().stats().blocks;
         let demand = pressure::demand(node.cache.section().free_blocks(), total, freeing, &params.pressure());
         freeing = demand.freeing;
-        let asked = relief.asked.swap(0, Ordering::AcqRel);
         let mut victims = Vec::new();
         let now_ms = node.now_ms();
         if now_ms >= adopt_at_ms {
             node.cache.section().adopt_evicting(&mut victims, params.batch() as usize);
             adopt_at_ms = if victims.is_empty() { now_ms + ADOPT_EVERY_MS } else { now_ms };
         }
-        let pressed = demand.blocks > 0 || asked > 0;
+        by_hand(&node, &relief.asked, params.batch() as usize, &mut victims);
+        let pressed = demand.blocks > 0;
         // Without pressure only what has aged goes; under pressure the mark falls until enough goes.
         let mark = if pressed { cutoff.0 } else { params.age().aged_after_ms };
         let policy = Fifo { older_than_ms: mark };
@@ -60,8 +60,9 @@ pub async fn pass_on(node: Arc<Node>) {
         {
             return;
         }
+        let hurried = pressed || relief.asked.load(Ordering::Acquire) > 0;
         let wait =
-            if pressed { PRESSED } else { Duration::from_millis(params.interval_ms().clamp(1, 1_000)) };
+            if hurried { PRESSED } else { Duration::from_millis(params.interval_ms().clamp(1, 1_000)) };
         let mut stop = node.stopping();
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
