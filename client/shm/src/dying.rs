@@ -1,9 +1,10 @@
 //! Deaths for the model checkers, which cannot kill a process: what it would leave behind.
 
+use crate::blocks::Ctl;
 use crate::layout;
 use crate::section::Section;
 use crate::sync::Ordering;
-use crate::types::NewRecord;
+use crate::types::{BlockRef, NewRecord};
 
 impl Section {
     /// Ends this attachment half way through storing a record: its blocks stay PENDING, `linked` or not.
@@ -19,5 +20,10 @@ impl Section {
         drop(self);
         // A drop tidies up, a death does not.
         region.words()[word].store(1, Ordering::Release);
+    }
+
+    /// What `make_room` does with a record that it chose a while ago: lets go exactly that one.
+    pub fn evict_chosen(&self, at: &BlockRef) {
+        self.retire(self.mem(), at.index, Ctl(at.ctl));
     }
 }

@@ -115,10 +115,17 @@ impl Section {
         if !mutant("fill-keeps-older") {
             self.kill(mem, &rec.id, |head| head.block != chain.head && head.version < rec.version);
         }
+        let noted = || mem.words[layout::FORGOTTEN].load(Ordering::Acquire);
+        let early = mutant("forgotten-early").then(noted);
         let newer = self.newer_linked(rec, chain.head) && !mutant("fill-below-newer");
         let raced = old.wrapping_add(flushes) != ticket && !mutant("fill-any-ticket");
+        // SYNC POINT: the look may have found a record alive and compared words that were scrubbed since. Who scrubbed
+        // them had noted the record before, and with the words this fence sees the note.
+        if !mutant("late-no-acquire") {
+            fence(Ordering::Acquire);
+        }
         // After the look for newer copies: what ended before that look was noted before it ended.
-        let forgotten = late && mem.words[layout::FORGOTTEN].load(Ordering::Acquire) >= rec.version;
+        let forgotten = late && early.unwrap_or_else(noted) >= rec.version;
         let refused = newer || raced || forgotten;
         if refused || !mem.cas_ctl(chain.head, pending, pending.to(State::Live, self.me)) {
             self.retire(mem, chain.head, pending);

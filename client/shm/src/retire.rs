@@ -49,7 +49,9 @@ impl Section {
         }
         let version = mem.block(block)[W_VERSION].load(Ordering::Relaxed);
         // SYNC POINT: as in `Mem::still`, for the exact word.
-        fence(Ordering::Acquire);
+        if !mutant("let-go-no-acquire") {
+            fence(Ordering::Acquire);
+        }
         if mem.load_ctl(block) != ctl && !mutant("forgotten-unproven") {
             return false;
         }

@@ -7,6 +7,8 @@
 
 #[path = "loom/chains.rs"]
 mod chains;
+#[path = "loom/forgotten.rs"]
+mod forgotten;
 #[path = "loom/handoff.rs"]
 mod handoff;
 #[path = "loom/index.rs"]
