@@ -9,6 +9,8 @@
 //! here (loom covers the rest). Key 0 is the one that is fought over; key 1 only sits in a slot and wants to
 //! stay readable.
 
+#[path = "support/control.rs"]
+mod control;
 #[path = "support/explore.rs"]
 mod explore;
 #[path = "model/state.rs"]
@@ -18,8 +20,7 @@ mod steps;
 
 use state::{Limits, Mutant, State};
 
-/// Explored states, or the first violation and how many states it took.
-fn explore(limits: Limits, mutant: Mutant) -> Result<usize, (String, usize)> {
+fn explore(limits: Limits, mutant: Mutant) -> explore::Explored {
     let steps = |state: &State, next: &mut Vec<State>| {
         state.successors(mutant, next);
         next.iter_mut().for_each(State::observe);
@@ -54,20 +55,11 @@ const RUNS: [(&str, Limits); 6] = [
 // The protocol holds in every state.
 #[test]
 fn acknowledged_stays_deleted_stays_away() {
-    for (name, limits) in RUNS {
-        match explore(limits, Mutant::None) {
-            Ok(states) => println!("{name}: {states} states, no violation"),
-            Err((what, states)) => panic!("{name}: after {states} states: {what}"),
-        }
-    }
+    explore::holds(&RUNS, |limits| explore(limits, Mutant::None));
 }
 
 // Each rule is there because without it this happens.
 #[test]
 fn every_mutant_is_caught() {
-    for mutant in Mutant::ALL {
-        let caught = RUNS.into_iter().find_map(|(_, limits)| explore(limits, mutant).err());
-        let (what, states) = caught.unwrap_or_else(|| panic!("{mutant:?} goes unnoticed"));
-        println!("{mutant:?}: caught after {states} states: {}", what.lines().next().unwrap_or(""));
-    }
+    explore::all_caught(&RUNS, &Mutant::ALL, explore);
 }

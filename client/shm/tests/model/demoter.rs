@@ -1,6 +1,7 @@
 //! Steps of the sibling's demoter: mark or adopt, copy, store at the relief, ask for the release, or give up.
 
-use crate::state::{At, Mutant, Releaser, Reply, Sibling, St, State};
+use crate::control::St;
+use crate::state::{At, Mutant, Releaser, Reply, Sibling, State};
 
 impl State {
     pub(super) fn demote(&self, mutant: Mutant, out: &mut Vec<State>) {

@@ -1,6 +1,7 @@
 //! Steps of the relay's releasing thread: a record is listed below, then freed here.
 
-use crate::state::{At, Ctl, Kill, Mutant, Releaser, Reply, Sibling, St, State, Writer};
+use crate::control::{Ctl, St};
+use crate::state::{At, Kill, Mutant, Releaser, Reply, Sibling, State, Writer};
 
 impl State {
     pub(super) fn releasing(&self, key: u8) -> bool {

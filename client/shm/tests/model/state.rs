@@ -1,6 +1,8 @@
 //! The model's state: the section's blocks and slots, what each process keeps in private memory, and what
 //! was promised to clients.
 
+use crate::control::{Ctl, St};
+
 /// How far a run goes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Limits {
@@ -56,31 +58,6 @@ impl Mutant {
         Mutant::SameTurn,
         Mutant::SweepNoFence,
     ];
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum St {
-    Free,
-    Writing,
-    Pending,
-    Live,
-    Dead,
-    Evicting,
-    Leaving,
-}
-
-impl St {
-    pub(crate) fn readable(self) -> bool {
-        matches!(self, St::Live | St::Evicting | St::Leaving)
-    }
-}
-
-/// Everything that one CAS of a control word compares.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct Ctl {
-    pub(crate) st: St,
-    pub(crate) owner: u8,
-    pub(crate) generation: u8,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

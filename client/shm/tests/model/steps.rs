@@ -4,7 +4,8 @@ mod demoter;
 mod releaser;
 mod storer;
 
-use crate::state::{Block, Ctl, Mutant, Reader, Releaser, SLOTS, Sibling, St, State, Writer};
+use crate::control::{Ctl, St};
+use crate::state::{Block, Mutant, Reader, Releaser, SLOTS, Sibling, State, Writer};
 
 impl State {
     /// All states that one step of somebody leads to.

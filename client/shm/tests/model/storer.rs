@@ -1,6 +1,7 @@
 //! Steps of the relay's storing thread: put, touch, delete, and the walk that kills what is older.
 
-use crate::state::{Block, Ctl, Kill, Mutant, NOBODY, SLOTS, St, State, Writer};
+use crate::control::{Ctl, St};
+use crate::state::{Block, Kill, Mutant, NOBODY, SLOTS, State, Writer};
 
 impl State {
     pub(super) fn write(&self, mutant: Mutant, out: &mut Vec<State>) {
