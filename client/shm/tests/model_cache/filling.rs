@@ -1,7 +1,9 @@
 //! What a process does for its callers, up to the record that it publishes: `fill`, `observe` and `invalidate` of the
 //! section, in the order in which a front end calls them.
 
-use crate::state::{At, Ctl, Held, Mutant, Op, Slot, St, State, Then, Worker, word};
+use crate::control::St;
+use crate::mutant::Mutant;
+use crate::state::{At, Held, Op, Slot, State, Then, Worker};
 
 impl State {
     pub(super) fn work(&self, n: usize, mutant: Mutant, out: &mut Vec<State>) {
@@ -14,22 +16,28 @@ impl State {
         let key = op.key() as usize;
         match worker.at {
             At::Next => {}
-            At::Bump { .. } | At::Walking(_) => out.push(self.with(|s| s.end_others(n, op, mutant))),
+            At::Bump { .. } | At::Walking(_) | At::Note { .. } => {
+                out.push(self.with(|s| s.end_others(n, op, mutant)))
+            }
             At::Ticket => out.push(self.with(|s| {
                 s.workers[n].ticket = s.fences[key];
                 s.workers[n].at = if worker.version == 0 { At::Ask } else { At::Look };
             })),
             At::Ask => out.push(self.with(|s| s.ask(n, op, mutant))),
             At::Look => out.push(self.with(|s| s.look(n, op, mutant))),
-            At::Allocate => self.allocate(n, mutant, out),
-            At::Evict(seen) => out.push(self.with(|s| s.evict(n, seen, mutant))),
-            At::Write { .. } | At::Complete => out.push(self.with(|s| s.write(n, op, mutant))),
+            At::Allocate => self.allocate(n, op, mutant, out),
+            At::Whose(_) | At::AskHead { .. } => out.push(self.with(|s| s.judge(n, mutant))),
+            At::Raise | At::Write { .. } | At::Join | At::Complete => {
+                out.push(self.with(|s| s.write(n, op, mutant)))
+            }
             At::Link | At::LateLink => self.link(n, op, mutant, out),
             At::Steal(seen) => out.push(self.with(|s| {
                 s.workers[n].at = At::Link;
-                s.retire(n, seen);
+                s.retire(n, seen, mutant);
             })),
-            At::Newer { .. } | At::Publish { .. } => out.push(self.with(|s| s.publish(n, op, mutant))),
+            At::Newer { .. } | At::AskNote { .. } | At::Publish { .. } => {
+                out.push(self.with(|s| s.publish(n, op, mutant)))
+            }
             At::Return => out.push(self.with(|s| {
                 let version = s.workers[n].version;
                 s.floor[key] = s.floor[key].max(version);
@@ -41,7 +49,11 @@ impl State {
     fn begin(&self, n: usize, mutant: Mutant) -> Option<State> {
         let op = self.run.plans[n].get(self.workers[n].done as usize)?;
         Some(self.with(|s| {
+            if let Op::Late(_, version) = op {
+                s.workers[n].version = *version;
+            }
             s.workers[n].at = match op {
+                Op::Late(..) => At::Ticket,
                 Op::Fetch(_) if mutant == Mutant::TicketAfterAnswer => At::Ask,
                 Op::Fetch(_) => At::Ticket,
                 // Read-your-writes: the old copy dies before the relay is asked.
@@ -54,7 +66,7 @@ impl State {
         let key = op.key() as usize;
         let (version, there) = &mut self.relay[key];
         match op {
-            Op::Fetch(_) => {}
+            Op::Fetch(_) | Op::Late(..) => {}
             Op::Set(_) => (*version, *there) = (*version + 1, true),
             Op::Delete(_) => *there = false,
         }
@@ -62,7 +74,7 @@ impl State {
         let worker = &mut self.workers[n];
         worker.version = version;
         worker.at = match op {
-            Op::Delete(_) => At::Bump { upto: version, then: Then::Buried },
+            Op::Delete(_) => At::Bump { upto: version, then: Then::Gone },
             Op::Fetch(_) if there && mutant == Mutant::TicketAfterAnswer => At::Ticket,
             _ if there => At::Look,
             _ => At::Bump { upto: u8::MAX, then: Then::Nothing },
@@ -80,76 +92,22 @@ impl State {
                 && block.version == worker.version
         });
         let raced = self.fences[op.key() as usize] != worker.ticket && mutant != Mutant::AnyTicket;
-        if present || raced { self.observe(n, mutant) } else { self.workers[n].at = At::Allocate }
+        if present {
+            self.observe(n, Then::Return, mutant);
+        } else if raced {
+            self.observe(n, Then::Unkept, mutant);
+        } else {
+            self.workers[n].at = At::Allocate;
+        }
     }
 
     /// The answer is not kept: what is older must not be read again all the same.
-    fn observe(&mut self, n: usize, mutant: Mutant) {
+    pub(super) fn observe(&mut self, n: usize, then: Then, mutant: Mutant) {
         let older = self.workers[n].version - 1;
         self.workers[n].at = match mutant {
             Mutant::ObserveNothing => At::Return,
-            _ => At::Bump { upto: older, then: Then::Return },
+            _ => At::Bump { upto: older, then },
         };
-    }
-
-    /// A free block, or one that the hand makes free. Which live record goes is the policy's affair; here it may be
-    /// any, read or not.
-    fn allocate(&self, n: usize, mutant: Mutant, out: &mut Vec<State>) {
-        let before = out.len();
-        for (at, block) in self.blocks[..self.run.blocks].iter().enumerate() {
-            if block.ctl.st == St::Free {
-                out.push(self.with(|s| {
-                    let generation = block.ctl.generation + u8::from(mutant != Mutant::SameGeneration);
-                    let ctl = Ctl { st: St::Writing, owner: n as u8, generation };
-                    s.blocks[at].ctl = ctl;
-                    s.workers[n].mine = Some(Held { block: at as u8, ctl });
-                    s.workers[n].at = At::Write { word: 0 };
-                }));
-            }
-        }
-        if out.len() > before {
-            return;
-        }
-        for (at, block) in self.blocks[..self.run.blocks].iter().enumerate() {
-            if block.ctl.st == St::Live || self.abandoned(block.ctl, mutant) {
-                out.push(
-                    self.with(|s| s.workers[n].at = At::Evict(Held { block: at as u8, ctl: block.ctl })),
-                );
-            }
-        }
-        // The walks are bounded: no room is an answer, too.
-        out.push(self.with(|s| s.observe(n, mutant)));
-    }
-
-    fn evict(&mut self, n: usize, mut seen: Held, mutant: Mutant) {
-        let now = self.block(seen.block).ctl;
-        if mutant == Mutant::EvictAnything && now.st != St::Free {
-            seen.ctl = now;
-        }
-        self.workers[n].at = At::Allocate;
-        self.retire(n, seen);
-    }
-
-    fn write(&mut self, n: usize, op: Op, mutant: Mutant) {
-        let worker = self.workers[n];
-        let Some(mine) = worker.mine else { return };
-        let block = &mut self.blocks[mine.block as usize];
-        if block.ctl != mine.ctl {
-            self.broken = Some("a block is written by one that it does not belong to");
-            return;
-        }
-        match worker.at {
-            At::Write { word: at } => {
-                (block.key, block.version) = (op.key(), worker.version);
-                block.payload[at as usize] = word(op.key(), worker.version);
-                self.workers[n].at = if at == 0 { At::Write { word: 1 } } else { At::Complete };
-            }
-            _ => {
-                self.workers[n].mine = self.claim(n, mine, St::Pending);
-                let early = mutant == Mutant::FenceBeforeLink;
-                self.workers[n].at = if early { At::LateLink } else { At::Link };
-            }
-        }
     }
 
     /// The slot, and then the fence: a delete moves the fence before it looks at the slots, so one sees the other.
@@ -191,8 +149,8 @@ impl State {
             }
         }
         out.push(self.with(|s| {
-            s.observe(n, mutant);
-            s.retire(n, mine);
+            s.observe(n, Then::Unkept, mutant);
+            s.retire(n, mine, mutant);
         }));
     }
 
@@ -207,16 +165,30 @@ impl State {
                         self.leads(slot) && block.key == op.key() && block.version > worker.version
                     })
                 });
+                let late = matches!(op, Op::Late(..)) && mutant != Mutant::LateAsAsked;
                 self.workers[n].at = match newer {
                     Some(newer) => At::Newer { slot: slot + 1, found: found || newer },
+                    None if late && mutant != Mutant::NoteBeforeLook => At::AskNote { newer: found },
                     None => At::Publish { newer: found },
                 };
             }
+            At::AskNote { newer } => {
+                self.workers[n].noted = self.forgotten;
+                self.workers[n].at = At::Publish { newer };
+            }
             At::Publish { newer } => {
-                self.workers[n].at = At::Return;
                 let raced = worker.old != worker.ticket && mutant != Mutant::AnyTicket;
-                if newer || raced || self.claim(n, mine, St::Live).is_none() {
-                    self.retire(n, mine);
+                let late = matches!(op, Op::Late(..)) && mutant != Mutant::LateAsAsked;
+                let forgotten = late && worker.noted >= worker.version;
+                self.workers[n].at = At::Return;
+                if newer || raced || forgotten || self.claim(n, mine, St::Live).is_none() {
+                    // What was seen is no news: whoever has the newer one, or noted it, stops what is older.
+                    if !newer && (raced || !forgotten) {
+                        self.observe(n, Then::Unkept, mutant);
+                    }
+                    self.retire(n, mine, mutant);
+                } else if mutant == Mutant::JoinedLate && worker.second.is_some() {
+                    self.workers[n].at = At::Join;
                 }
             }
             _ => {}

@@ -1,52 +1,8 @@
 //! The model's state: the section's blocks, slots and fences, what each process keeps in private memory, the relay,
 //! and what callers on this host were told.
 
-/// A rule left out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Mutant {
-    None,
-    /// A fill is published whatever its ticket.
-    AnyTicket,
-    /// The ticket is taken when the relay has answered.
-    TicketAfterAnswer,
-    /// A fill moves the fence before its record is linked.
-    FenceBeforeLink,
-    /// A delete passes over records that are not yet readable.
-    SparePending,
-    /// A kill gives up when its one CAS fails.
-    KillOnce,
-    /// Whoever could not keep an answer leaves older copies.
-    ObserveNothing,
-    /// The hand takes the block that it chose, whatever that is by now.
-    EvictAnything,
-    /// The hand takes what a living process is still writing.
-    ReclaimLiving,
-    /// Nobody takes what a dead process left.
-    AbandonedStays,
-    /// A block is used again under the generation it had.
-    SameGeneration,
-    /// The slot of a record that is not yet readable counts as free.
-    PendingSlotFree,
-    /// A reader does not look at the control word again.
-    NoRecheck,
-}
-
-impl Mutant {
-    pub(crate) const ALL: [Mutant; 12] = [
-        Mutant::AnyTicket,
-        Mutant::TicketAfterAnswer,
-        Mutant::FenceBeforeLink,
-        Mutant::SparePending,
-        Mutant::KillOnce,
-        Mutant::ObserveNothing,
-        Mutant::EvictAnything,
-        Mutant::ReclaimLiving,
-        Mutant::AbandonedStays,
-        Mutant::SameGeneration,
-        Mutant::PendingSlotFree,
-        Mutant::NoRecheck,
-    ];
-}
+use crate::control::{Ctl, St};
+use crate::mutant::Mutant;
 
 /// What a process is asked to do with a key.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -54,12 +10,14 @@ pub(crate) enum Op {
     Fetch(u8),
     Set(u8),
     Delete(u8),
+    /// The stream brings a version, whatever is known here.
+    Late(u8, u8),
 }
 
 impl Op {
     pub(crate) fn key(self) -> u8 {
         match self {
-            Op::Fetch(key) | Op::Set(key) | Op::Delete(key) => key,
+            Op::Fetch(key) | Op::Set(key) | Op::Delete(key) | Op::Late(key, _) => key,
         }
     }
 }
@@ -72,6 +30,21 @@ pub(crate) struct Run {
     pub(crate) plans: [&'static [Op]; WORKERS],
     pub(crate) reads: u8,
     pub(crate) crashes: u8,
+    /// Versions of key 0 that the relay has beyond the one that is here.
+    pub(crate) ahead: u8,
+    /// Records of key 0 take two blocks.
+    pub(crate) long: bool,
+}
+
+impl Run {
+    /// Whether the stream brings anything: only then what is let go is noted, for nobody else asks.
+    pub(crate) fn late(&self) -> bool {
+        self.plans.iter().any(|plan| plan.iter().any(|op| matches!(op, Op::Late(..))))
+    }
+
+    pub(crate) fn blocks_of(&self, key: u8) -> usize {
+        if self.long && key == 0 { 2 } else { 1 }
+    }
 }
 
 /// All states of one exploration have the same.
@@ -81,25 +54,8 @@ impl std::hash::Hash for Run {
 
 pub(crate) const WORKERS: usize = 3;
 pub(crate) const KEYS: usize = 3;
-const BLOCKS: usize = 3;
+const BLOCKS: usize = 4;
 const SLOTS: usize = 3;
-
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum St {
-    Free,
-    Writing,
-    Pending,
-    Live,
-    Dead,
-}
-
-/// Everything that one CAS of a control word compares.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct Ctl {
-    pub(crate) st: St,
-    pub(crate) owner: u8,
-    pub(crate) generation: u8,
-}
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Block {
@@ -108,6 +64,8 @@ pub(crate) struct Block {
     pub(crate) version: u8,
     /// Two words, written and read one after the other; 0 is scrubbed.
     pub(crate) payload: [u8; 2],
+    /// Of a head: its continuation. Of a continuation: its head.
+    pub(crate) link: Option<u8>,
 }
 
 /// The word that a record of a key and version consists of.
@@ -135,8 +93,6 @@ pub(crate) struct Held {
 pub(crate) struct Walk {
     pub(crate) slot: u8,
     pub(crate) upto: u8,
-    /// The control word that was judged and is to be swapped next.
-    pub(crate) doomed: Option<Held>,
     pub(crate) then: Then,
 }
 
@@ -148,6 +104,10 @@ pub(crate) enum Then {
     Return,
     Buried,
     Nothing,
+    /// What was seen and not kept is noted, then looked for again.
+    Unkept,
+    /// So is what was deleted.
+    Gone,
 }
 
 /// Where a process is in what it does.
@@ -164,10 +124,17 @@ pub(crate) enum At {
     Ask,
     Look,
     Allocate,
-    Evict(Held),
+    /// The hand met a continuation: whose is it, and does that one still hold it?
+    Whose(Held),
+    AskHead {
+        seen: Held,
+        head: Option<u8>,
+    },
+    Raise,
     Write {
         word: u8,
     },
+    Join,
     Complete,
     Link,
     Steal(Held),
@@ -177,17 +144,42 @@ pub(crate) enum At {
         slot: u8,
         found: bool,
     },
+    /// What comes late asks what was let go.
+    AskNote {
+        newer: bool,
+    },
     Publish {
         newer: bool,
+    },
+    /// Notes a version, then walks once more.
+    Note {
+        upto: u8,
+        then: Then,
     },
     Return,
 }
 
-/// The end of a record that this process has made DEAD: out of the index, scrubbed, free.
+/// How far the end of a record has come.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Ending {
+    Note,
+    Claim,
+    /// The mutant's order: the note when it has ended.
+    LateNote,
+    Unlink,
+    Member,
+    ClaimMember(Held),
+    ScrubMember(Held),
+    FreeMember(Held),
+    Scrub,
+    Free,
+}
+
+/// The end of a record at this process's hands: noted, made DEAD, out of the index, scrubbed, free.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Clean {
     pub(crate) held: Held,
-    pub(crate) step: u8,
+    pub(crate) step: Ending,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -200,12 +192,24 @@ pub(crate) struct Worker {
     pub(crate) ticket: u8,
     pub(crate) version: u8,
     pub(crate) old: u8,
+    pub(crate) noted: u8,
     pub(crate) mine: Option<Held>,
+    pub(crate) second: Option<Held>,
 }
 
 impl Worker {
-    pub(crate) const IDLE: Worker =
-        Worker { alive: true, done: 0, at: At::Next, clean: None, ticket: 0, version: 0, old: 0, mine: None };
+    pub(crate) const IDLE: Worker = Worker {
+        alive: true,
+        done: 0,
+        at: At::Next,
+        clean: None,
+        ticket: 0,
+        version: 0,
+        old: 0,
+        noted: 0,
+        mine: None,
+        second: None,
+    };
 }
 
 /// A reader of key 0, with what had been promised when it began.
@@ -214,7 +218,7 @@ pub(crate) enum Reader {
     Idle,
     Scan { slot: u8, best: Option<(Held, u8)>, floor: u8 },
     Copy { from: Held, version: u8, floor: u8 },
-    Second { from: Held, version: u8, first: u8, floor: u8 },
+    Second { from: Held, version: u8, first: u8, next: u8, floor: u8 },
     Recheck { from: Held, version: u8, words: [u8; 2], floor: u8 },
 }
 
@@ -225,6 +229,8 @@ pub(crate) struct State {
     pub(crate) blocks: [Block; BLOCKS],
     pub(crate) slots: [Option<Slot>; SLOTS],
     pub(crate) fences: [u8; KEYS],
+    /// The newest version that was let go.
+    pub(crate) forgotten: u8,
     pub(crate) workers: [Worker; WORKERS],
     pub(crate) reader: Reader,
     pub(crate) reads: u8,
@@ -238,25 +244,38 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn start(run: Run) -> State {
-        let live = |key| Block {
-            ctl: Ctl { st: St::Live, owner: 0, generation: 1 },
+        let block = |st, generation, key, version, payload, link| Block {
+            ctl: Ctl { st, owner: 0, generation },
             key,
-            version: 1,
-            payload: [word(key, 1); 2],
+            version,
+            payload,
+            link,
         };
-        let free =
-            Block { ctl: Ctl { st: St::Free, owner: 0, generation: 0 }, key: 0, version: 0, payload: [0; 2] };
-        let slot = |key| Some(Slot { block: key, generation: 1, key });
+        let free = block(St::Free, 0, 0, 0, [0; 2], None);
+        let live = |key| block(St::Live, 1, key, 1, [word(key, 1); 2], None);
+        let blocks = if run.long {
+            let head = block(St::Live, 2, 0, 1, [word(0, 1), 0], Some(2));
+            [head, live(1), block(St::Continuation, 2, 0, 0, [0, word(0, 1)], Some(0)), free]
+        } else {
+            [live(0), live(1), free, free]
+        };
+        let slot = |key: u8| {
+            let generation = blocks[key as usize].ctl.generation;
+            Some(Slot { block: key, generation, key })
+        };
+        let mut relay = [(1, true); KEYS];
+        relay[0].0 += run.ahead;
         State {
             run,
-            blocks: [live(0), live(1), free],
+            blocks,
             slots: [slot(0), slot(1), None],
             fences: [0; KEYS],
+            forgotten: 0,
             workers: [Worker::IDLE; WORKERS],
             reader: Reader::Idle,
             reads: run.reads,
             crashes: run.crashes,
-            relay: [(1, true); KEYS],
+            relay,
             floor: [1; KEYS],
             broken: None,
         }
@@ -277,15 +296,37 @@ impl State {
         ctl.generation == slot.generation && matches!(ctl.st, St::Pending | St::Live)
     }
 
-    /// Whether the hand may take a block that is not live: its owner died at it.
+    /// Whether the hand may take a block that is neither live nor a continuation: its owner died at it.
     pub(crate) fn abandoned(&self, ctl: Ctl, mutant: Mutant) -> bool {
         match ctl.st {
-            St::Free | St::Live => false,
             St::Writing if mutant == Mutant::ReclaimLiving => true,
             St::Writing | St::Pending | St::Dead => {
                 !self.workers[ctl.owner as usize].alive && mutant != Mutant::AbandonedStays
             }
+            _ => false,
         }
+    }
+
+    /// Whether a head holds a continuation of a generation.
+    pub(crate) fn holds(&self, head: u8, generation: u8, mutant: Mutant) -> bool {
+        let ctl = self.block(head).ctl;
+        let held = match ctl.st {
+            St::Pending | St::Live => true,
+            St::Writing => mutant != Mutant::WrittenUnheld,
+            _ => false,
+        };
+        held && ctl.generation == generation
+    }
+
+    /// Whether a block is a record's second, as it should be while that can be read.
+    fn whole(&self, head: u8) -> bool {
+        let block = self.block(head);
+        let Some(next) = block.link else { return self.run.blocks_of(block.key) == 1 };
+        let next = self.block(next);
+        next.ctl.st == St::Continuation
+            && next.ctl.generation == block.ctl.generation
+            && next.link == Some(head)
+            && next.payload[1] == word(block.key, block.version)
     }
 
     pub(crate) fn invariant(&self, mutant: Mutant) -> Result<(), &'static str> {
@@ -297,6 +338,9 @@ impl State {
             let readable = block.ctl.st == St::Live && block.ctl.generation == slot.generation;
             if readable && block.key == slot.key && block.version < self.floor[block.key as usize] {
                 return Err("what was deleted or overwritten can be read");
+            }
+            if readable && !self.whole(slot.block) {
+                return Err("a record that can be read has lost a part");
             }
         }
         let over = |(n, w): (usize, &Worker)| {
@@ -314,7 +358,7 @@ impl State {
             match block.ctl.st {
                 St::Free if block.payload != [0; 2] => return Err("a free block tells what was in it"),
                 St::Live if linked != 1 => return Err("a live record is not linked exactly once"),
-                St::Free | St::Live => {}
+                St::Free | St::Live | St::Continuation => {}
                 _ if self.abandoned(block.ctl, mutant) => {}
                 _ => return Err("a block is nobody's for ever"),
             }

@@ -1,9 +1,12 @@
 //! The model's steps, one shared access each: who takes them, death, and the reader's.
 
+mod chain;
 mod ending;
 mod filling;
 
-use crate::state::{At, Held, Mutant, Reader, St, State, WORKERS, Worker, word};
+use crate::control::St;
+use crate::mutant::Mutant;
+use crate::state::{At, Held, Reader, State, WORKERS, Worker, word};
 
 impl State {
     /// All states that one step of somebody leads to.
@@ -14,7 +17,7 @@ impl State {
                 continue;
             }
             match worker.clean {
-                Some(clean) => out.push(self.with(|s| s.clean(n, clean))),
+                Some(clean) => out.push(self.with(|s| s.clean(n, clean, mutant))),
                 None => self.work(n, mutant, out),
             }
             let busy = worker.at != At::Next || worker.clean.is_some();
@@ -56,11 +59,12 @@ impl State {
             Reader::Idle => return,
             Reader::Scan { slot, best, floor } => self.with(|s| s.scan(slot, best, floor)),
             Reader::Copy { from, version, floor } => self.with(|s| {
-                let first = s.block(from.block).payload[0];
-                s.reader = Reader::Second { from, version, first, floor };
+                let head = s.block(from.block);
+                let (first, next) = (head.payload[0], head.link.unwrap_or(from.block));
+                s.reader = Reader::Second { from, version, first, next, floor };
             }),
-            Reader::Second { from, version, first, floor } => self.with(|s| {
-                let words = [first, s.block(from.block).payload[1]];
+            Reader::Second { from, version, first, next, floor } => self.with(|s| {
+                let words = [first, s.block(next).payload[1]];
                 s.reader = Reader::Recheck { from, version, words, floor };
             }),
             Reader::Recheck { from, version, words, floor } => self.with(|s| {
