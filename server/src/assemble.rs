@@ -239,8 +239,9 @@ async fn control_loop(
     let sampled = nodes.to_vec();
     tokio::spawn(async move {
         loop {
+            // Beside, because a look may take longer than the time between two publications.
             for node in &sampled {
-                huge::look_beside(node.clone(), huge::UNASKED_MS).await;
+                tokio::spawn(huge::look_beside(node.clone(), huge::UNASKED_MS));
             }
             publisher.publish();
             sampled.iter().for_each(|node| node.figures.sample(node));

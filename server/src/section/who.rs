@@ -42,16 +42,20 @@ fn names(line: &str, path: &str) -> bool {
     line.split_ascii_whitespace().nth(5) == Some(path)
 }
 
-/// Bytes of the object's mappings that are in huge pages; each mapping shows the same memory, so the most counts.
+/// Bytes of the object that one mapping of it has in huge pages: the most, for a process that maps it twice shows the same
+/// memory twice. What the kernel cut in two is one mapping if the pieces lie end to end.
 fn huge_bytes(smaps: &str, path: &str) -> u64 {
-    let (mut most, mut inside) = (0, false);
+    let (mut most, mut sum, mut inside, mut end) = (0, 0, false, "");
     for line in smaps.lines() {
         let field = line.split_ascii_whitespace().next().unwrap_or_default();
-        if !field.ends_with(':') {
+        if let Some((from, to)) = field.split_once('-') {
             inside = names(line, path);
+            sum = if inside && from == end { sum } else { 0 };
+            end = if inside { to } else { "" };
         } else if inside && field == "ShmemPmdMapped:" {
             let kib = line.split_ascii_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok());
-            most = most.max(kib.unwrap_or(0) << 10);
+            sum += kib.unwrap_or(0) << 10;
+            most = most.max(sum);
         }
     }
     most
@@ -61,7 +65,7 @@ fn huge_bytes(smaps: &str, path: &str) -> u64 {
 mod tests {
     use super::*;
 
-    // The figure of the object's own mapping counts, not a neighbour's.
+    // The figure of the object's own mapping counts: not a neighbour's, not twice, and whole if it was cut.
     #[test]
     fn huge_pages_are_those_of_the_object() {
         let smaps = "7f00-7f10 rw-s 00000000 00:1a 5 /dev/shm/gs-b\nRss: 9 kB\nShmemPmdMapped:  9999 kB\n\
@@ -69,5 +73,10 @@ mod tests {
                      7f40-7f50 rw-p 00000000 00:00 0\nShmemPmdMapped:  77 kB\n";
         assert_eq!(huge_bytes(smaps, "/dev/shm/gs-a"), 2048 << 10);
         assert_eq!(huge_bytes(smaps, "/dev/shm/gs-c"), 0);
+        let line = |range: &str, mib: u64| {
+            format!("{range} rw-s 00000000 00:1a 6 /dev/shm/gs-a\nShmemPmdMapped: {} kB\n", mib << 10)
+        };
+        let cut = line("7f00-7f10", 2) + &line("7f10-7f20", 4);
+        assert_eq!(huge_bytes(&(cut + &line("7f30-7f40", 4)), "/dev/shm/gs-a"), 6 << 20);
     }
 }
