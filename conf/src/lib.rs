@@ -46,5 +46,5 @@ pub use table::{CLIENT_ENV_PREFIX, ENV_PREFIX, client_rows, rows};
 pub use value::Value;
 pub use words::{
     Accept, Backing, ClientAuth, Destroy, JournalMode, LogFormat, LogLevel, OnFull, Partition, PortChoice,
-    Push, Role, SiblingMode,
+    Push, Role, Share, SiblingMode,
 };

@@ -3,7 +3,7 @@
 use crate::row::{Form, Kind, alias, alias_as, group, row, row_per};
 use crate::words::{
     Accept, Backing, ClientAuth, Destroy, JournalMode, LogFormat, LogLevel, OnFull, Partition, PortChoice,
-    Push, Role, SiblingMode,
+    Push, Role, Share, SiblingMode,
 };
 use gs_policies::params;
 
@@ -165,6 +165,8 @@ group! {
         output_buffer_bytes: u64 = row(Kind::Bytes { min: 64 * KIB, max: 1024 * MIB }, "16mb");
         /// Bytes of messages a subscriber may have waiting.
         pubsub_buffer_bytes: u64 = row(Kind::Bytes { min: 64 * KIB, max: 1024 * MIB }, "8mb");
+        /// Bytes of requests, replies and messages that all connections together may have waiting, or their share of the capacity; past it those that hold most are closed; 0 for no such bound.
+        clients_buffer_bytes: Share = row(Kind::Share { max: TIB }, "256mb").runtime().redis(alias("maxmemory-clients"));
         /// Keys remembered for client-side caches, each as often as clients cache it; past it some are invalidated early.
         tracking_table_max_keys: u32 = row(Kind::Integer { min: 1, max: 100_000_000 }, "1000000").redis(alias("tracking-table-max-keys"));
         /// Arguments of one command.

@@ -21,7 +21,6 @@ pub(crate) const CONSTANTS: &[(&str, &str)] = &[
     ("lfu-decay-time", "1"),
     ("lfu-log-factor", "10"),
     ("logfile", ""),
-    ("maxmemory-clients", "0"),
     ("protected-mode", "no"),
     ("replica-read-only", "yes"),
     ("replicaof", ""),
@@ -143,6 +142,13 @@ fn judge(row: &Row, form: Form, text: &str) -> Result<(), String> {
         (Form::Seconds, Kind::Millis { min, max }) => whole(text, min / 1000, max / 1000),
         (Form::Same, Kind::Bytes { .. }) if crate::parse_bytes(text).is_none() => {
             Err("argument must be a memory value".to_owned())
+        }
+        (_, Kind::Share { .. }) if text.ends_with('%') => match crate::size::parse_percent(text) {
+            Some(_) => Ok(()),
+            None => Err("percentage argument must be less or equal to 100".to_owned()),
+        },
+        (_, Kind::Share { .. }) if crate::parse_bytes(text).is_none_or(|bytes| bytes < 0) => {
+            Err("argument must be a memory or percent value".to_owned())
         }
         // By our own names times and bytes may have units, which Redis's words know nothing of.
         (Form::Same, Kind::Millis { min, max }) if text.parse::<i64>().is_ok() => whole(text, min, max),

@@ -59,6 +59,11 @@ pub enum Kind {
         /// Largest.
         max: i64,
     },
+    /// A number of bytes as in [`Kind::Bytes`], or a share of the capacity as in `5%`.
+    Share {
+        /// Most bytes.
+        max: i64,
+    },
     /// A port, 0 for a free one.
     Port,
     /// A port, or a word: `off`, and where `auto` is true also `auto`.

@@ -19,6 +19,13 @@ pub fn parse_bytes(text: &str) -> Option<i64> {
     number.checked_mul(factor)
 }
 
+/// A share: a whole number from 0 to 100 and a `%`.
+pub(crate) fn parse_percent(text: &str) -> Option<u8> {
+    let digits = text.trim().strip_suffix('%')?;
+    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    digits.parse().ok().filter(|percent| plain && *percent <= 100)
+}
+
 /// Milliseconds: a whole number, with nothing or `ms` for milliseconds, or `s`, `m`, `h`, `d`.
 pub fn parse_millis(text: &str) -> Option<i64> {
     let (number, unit) = split(text)?;

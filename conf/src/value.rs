@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::row::Kind;
 use crate::size;
-use crate::words::PortChoice;
+use crate::words::{PortChoice, Share};
 
 /// A judged value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +115,13 @@ impl Kind {
             Kind::Integer { min, max } => self.judge_number(raw, |t| t.trim().parse().ok(), *min, *max),
             Kind::Millis { min, max } => self.judge_number(raw, size::parse_millis, *min, *max),
             Kind::Bytes { min, max } => self.judge_number(raw, size::parse_bytes, *min, *max),
+            Kind::Share { max } => match raw {
+                Raw::Text(t) if t.ends_with('%') => {
+                    let percent = size::parse_percent(t).ok_or_else(|| self.wanted())?;
+                    Ok(Value::Text(format!("{percent}%")))
+                }
+                _ => self.judge_number(raw, size::parse_bytes, 0, *max),
+            },
             Kind::Port => self.judge_number(raw, |t| t.trim().parse().ok(), 0, 65_535),
             Kind::PortOr { auto } => match raw {
                 Raw::Text(t) if t == "off" || t == "-1" => Ok(Value::Text("off".to_owned())),
@@ -164,7 +171,7 @@ impl Kind {
     /// A number of this kind as people write it.
     pub(crate) fn show_number(&self, number: i64) -> String {
         match self {
-            Kind::Bytes { .. } => size::show_bytes(number),
+            Kind::Bytes { .. } | Kind::Share { .. } => size::show_bytes(number),
             Kind::Millis { .. } => size::show_millis(number),
             _ => number.to_string(),
         }
@@ -192,6 +199,9 @@ impl Kind {
                     self.show_number(*min),
                     self.show_number(*max)
                 )
+            }
+            Kind::Share { max } => {
+                format!("bytes (or 64kb, 256mb, 1gb) from 0 to {}, or 0% to 100%", self.show_number(*max))
             }
             Kind::Port => "a port from 0 to 65535".to_owned(),
             Kind::PortOr { auto: true } => "a port from 0 to 65535, auto or off".to_owned(),
@@ -321,5 +331,23 @@ impl Encode for PortChoice {
             PortChoice::Auto => "auto".to_owned(),
             PortChoice::At(port) => port.to_string(),
         })
+    }
+}
+
+impl Decode for Share {
+    fn decode(value: &Value) -> Share {
+        match size::parse_percent(value.text()) {
+            Some(percent) => Share::Percent(percent),
+            None => Share::Bytes(u64::decode(value)),
+        }
+    }
+}
+
+impl Encode for Share {
+    fn encode(&self) -> Value {
+        match self {
+            Share::Bytes(bytes) => bytes.encode(),
+            Share::Percent(percent) => Value::Text(format!("{percent}%")),
+        }
     }
 }

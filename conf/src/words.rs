@@ -161,6 +161,26 @@ choice! {
     }
 }
 
+/// An amount of memory: so many bytes, or so much of a node's capacity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// So many bytes; 0 means that there is no bound.
+    Bytes(u64),
+    /// A part of the capacity in percent; 0 means that there is no bound.
+    Percent(u8),
+}
+
+impl Share {
+    /// The bytes that it comes to where the capacity is this; 0 for no bound.
+    #[must_use]
+    pub fn bytes(self, capacity: u64) -> u64 {
+        match self {
+            Share::Bytes(bytes) => bytes,
+            Share::Percent(percent) => (u128::from(capacity) * u128::from(percent) / 100) as u64,
+        }
+    }
+}
+
 /// A listener's port that may also be none, or follow from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PortChoice {

@@ -18,6 +18,7 @@ fn shown(config: &Config, name: &str) -> String {
 fn ends(row: &Row) -> Option<(i64, i64)> {
     match row.kind {
         Kind::Integer { min, max } | Kind::Millis { min, max } | Kind::Bytes { min, max } => Some((min, max)),
+        Kind::Share { max } => Some((0, max)),
         Kind::Port => Some((0, 65_535)),
         _ => None,
     }
@@ -161,5 +162,30 @@ fn what_may_change_at_run_time_changes_and_the_rest_says_so() {
         let before = config.clone();
         config.set(name, value).expect_err(name);
         assert_eq!(config, before, "{name}: a refused change changed something");
+    }
+}
+
+/// A bound that is a share of the capacity follows the capacity; what is no share is refused in Redis's words.
+#[test]
+fn a_share_of_the_capacity_is_bytes_or_percent() {
+    let mut config = Config::default();
+    for (text, shown_as, bytes) in
+        [("5%", "5%", 50), ("100%", "100%", 1000), ("0%", "0%", 0), ("0", "0", 0), ("64kb", "65536", 65_536)]
+    {
+        config.set("maxmemory-clients", text).expect(text);
+        assert_eq!(shown(&config, "maxmemory-clients"), shown_as);
+        assert_eq!(config.limits.clients_buffer_bytes.bytes(1000), bytes, "{text}");
+    }
+    for (text, words) in [
+        ("101%", "percentage argument must be less or equal to 100"),
+        ("much", "argument must be a memory or percent value"),
+        ("-1", "argument must be a memory or percent value"),
+    ] {
+        let pairs = [("maxmemory-clients".to_owned(), text.to_owned())];
+        let error = gs_conf::set_all(&config, &pairs).expect_err(text).to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    for text in ["%", "+5%", "-5%", "5.5%", "5 %x"] {
+        load(&flags(&[("limits.clients_buffer_bytes", text.to_owned())])).expect_err(text);
     }
 }

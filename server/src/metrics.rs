@@ -165,8 +165,12 @@ counters! {
     bytes_in: "gs_bytes_total" ["direction" = "in"];
     /// Bytes written to clients.
     bytes_out: "gs_bytes_total" ["direction" = "out"];
-    /// Connections cut because the client did not read its replies or messages.
-    outbox_cut: "gs_output_cut_total";
+    /// Connections cut because the client did not read its replies.
+    cut_replies: "gs_clients_cut_total" ["reason" = "replies"];
+    /// Connections cut because the client did not read its messages.
+    cut_messages: "gs_clients_cut_total" ["reason" = "messages"];
+    /// Connections closed because all together held too much, and they held most.
+    evicted_clients: "gs_clients_cut_total" ["reason" = "memory"];
     /// Front ends that fell behind the stream of changes and have to start anew.
     stream_gaps: "gs_stream_gaps_total";
     /// Connections closed because they did not authenticate in time.
@@ -231,6 +235,12 @@ pub const MEASURED: &[Row] = &[
     },
     Row { name: "gs_ready", shape: Shape::Gauge, labels: "", doc: "1 while the node serves." },
     Row { name: "gs_connections", shape: Shape::Gauge, labels: "", doc: "Client connections." },
+    Row {
+        name: "gs_clients_buffer_bytes",
+        shape: Shape::Gauge,
+        labels: "",
+        doc: "Bytes that connections hold: requests, replies and messages that wait, in whole pages.",
+    },
     Row {
         name: "gs_thread_connections",
         shape: Shape::Gauge,

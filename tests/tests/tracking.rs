@@ -177,7 +177,7 @@ fn a_client_that_does_not_read_its_invalidations_is_cut() {
     let _deaf = caching(&cluster, &["BCAST"]);
     let mut other = cluster.wire();
     let key = "k".repeat(8_000);
-    let cut = || cluster.metrics().sum(|name, _| name == "gs_output_cut_total");
+    let cut = || cluster.metrics().sum(|name, _| name == "gs_clients_cut_total");
     wait::until_true("it is cut off", || {
         for n in 0..200 {
             other.call(&["SET", &format!("{key}{n}"), "x", "PX", "1000"]);

@@ -1,8 +1,10 @@
 //! One node out of its configuration.
 
 use super::Part;
+use crate::core::bus::Mailroom;
 use crate::core::change::Classes;
 use crate::core::clients::Clients;
+use crate::core::holdings::Holdings;
 use crate::core::live::Live;
 use crate::core::members::Tier;
 use crate::core::node::{Node, NodeRole, OnFull, Part as RolePart, Settings};
@@ -89,6 +91,9 @@ pub(super) fn node(
     }
     let mut shown = config.clone();
     shown.port = ports.port();
+    let holdings = Arc::new(Holdings::default());
+    holdings.set_bytes_max(config.limits.clients_buffer_bytes.bytes(config.capacity));
+    let mail_bytes = usize::try_from(config.limits.pubsub_buffer_bytes).unwrap_or(usize::MAX);
     let events = Classes::parse(&config.notify_keyspace_events).unwrap_or_default();
     let node = Arc::new(Node {
         name,
@@ -108,6 +113,8 @@ pub(super) fn node(
         changes: Default::default(),
         metrics: Metrics::new(),
         clients: Clients::of_threads(runtimes.len().max(1)),
+        mailroom: Mailroom::new(mail_bytes, holdings.clone()),
+        holdings,
         pause: Default::default(),
         room: Default::default(),
         links,
@@ -226,7 +233,6 @@ fn settings(config: &Config) -> Settings {
         query_buffer_bytes: size(config.limits.query_buffer_bytes).max(value_bytes_max + REQUEST_SLACK),
         args_max: config.limits.args_max as usize,
         output_buffer_bytes: size(config.limits.output_buffer_bytes),
-        pubsub_buffer_bytes: size(config.limits.pubsub_buffer_bytes),
         tracked_keys_max: config.limits.tracking_table_max_keys as usize,
         auth_timeout: Duration::from_millis(config.limits.auth_timeout_ms),
         value_bytes_max,

@@ -1,7 +1,7 @@
 //! What a node remembers of one connection.
 
 use crate::commands::meter::Meter;
-use crate::core::bus::{Inbox, Mailbox};
+use crate::core::bus::{Inbox, Mailbox, Mailroom};
 use crate::core::change::tracking::Tracker;
 use crate::core::change::watch::Watching;
 use crate::core::clients::{ClientInfo, FactsNow};
@@ -154,8 +154,8 @@ impl Conn {
     }
 
     /// The mailbox of this connection, made when it is first needed.
-    pub fn mailbox(&mut self, bytes_max: usize) -> Mailbox {
-        let mailbox = self.info.letterbox.mailbox(bytes_max);
+    pub fn mailbox(&mut self, room: &Arc<Mailroom>) -> Mailbox {
+        let mailbox = self.info.letterbox.mailbox(room);
         self.open_mail();
         mailbox
     }
@@ -228,6 +228,7 @@ impl Conn {
             follow.agent.connected.store(false, Ordering::Release);
             relay.agents_moved.notify_waiters();
         }
+        node.holdings.tell(&self.info.held, 0);
         node.clients.leave(self.info.id);
     }
 

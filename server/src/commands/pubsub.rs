@@ -193,7 +193,7 @@ fn confirm_of(ctx: &mut Ctx<'_>, kind: &str, name: Option<&[u8]>, count: usize) 
 
 fn subscribe(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (node, client) = (ctx.node, ctx.conn.info.id);
-    let mailbox = ctx.conn.mailbox(node.settings.pubsub_buffer_bytes);
+    let mailbox = ctx.conn.mailbox(&node.mailroom);
     for channel in args.skip(1) {
         if ctx.conn.subs.channels.insert(channel.to_vec()) {
             node.bus.subscribe(false, channel, client, &mailbox);
@@ -208,7 +208,7 @@ fn psubscribe(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     for word in args.skip(1) {
         pattern(word)?;
     }
-    let mailbox = ctx.conn.mailbox(node.settings.pubsub_buffer_bytes);
+    let mailbox = ctx.conn.mailbox(&node.mailroom);
     for word in args.skip(1) {
         if ctx.conn.subs.patterns.insert(word.to_vec()) {
             node.bus.psubscribe(word, client, &mailbox);

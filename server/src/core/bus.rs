@@ -6,7 +6,7 @@
 
 mod mailbox;
 
-pub use mailbox::{Inbox, Letterbox, Mailbox, Message, mailbox};
+pub use mailbox::{Inbox, Letterbox, Mailbox, Mailroom, Message, mailbox};
 
 use bytes::Bytes;
 use dashmap::{DashMap, Entry};
@@ -183,7 +183,7 @@ mod tests {
     #[tokio::test]
     async fn channels_and_patterns_deliver_in_order() {
         let bus = Bus::default();
-        let (mailbox, mut inbox) = mailbox(10_000);
+        let (mailbox, mut inbox) = mailbox(&Mailroom::new(10_000, Default::default()));
         assert!(bus.subscribe(false, b"auths/session", 1, &mailbox));
         assert!(!bus.subscribe(false, b"auths/session", 1, &mailbox));
         assert!(bus.psubscribe(b"auths/*", 1, &mailbox));
@@ -203,7 +203,7 @@ mod tests {
     #[tokio::test]
     async fn shard_channels_are_apart() {
         let bus = Bus::default();
-        let (mailbox, mut inbox) = mailbox(10_000);
+        let (mailbox, mut inbox) = mailbox(&Mailroom::new(10_000, Default::default()));
         assert!(bus.subscribe(true, b"c", 1, &mailbox) && bus.psubscribe(b"*", 1, &mailbox));
         assert_eq!((bus.publish_shard(b"c", b"m"), bus.publish_shard(b"d", b"m")), (1, 0));
         assert!(matches!(inbox.next().await, Some(Message::Published { shard: true, .. })));
@@ -216,7 +216,7 @@ mod tests {
     #[tokio::test]
     async fn a_reader_that_does_not_read_is_cut() {
         let bus = Bus::default();
-        let (slow, mut inbox) = mailbox(1_000);
+        let (slow, mut inbox) = mailbox(&Mailroom::new(1_000, Default::default()));
         bus.subscribe(false, b"c", 1, &slow);
         while bus.publish(b"c", &[0; 100]) == 1 {}
         assert!(inbox.is_cut());

@@ -96,6 +96,8 @@ pub struct ClientInfo {
     pub input: AtomicUsize,
     /// Bytes that its input buffer could still take.
     pub input_room: AtomicUsize,
+    /// Bytes of its buffers as it last told [`Holdings`](crate::core::holdings::Holdings).
+    pub held: AtomicUsize,
     /// True while CLIENT PAUSE holds it.
     pub paused: AtomicBool,
     /// True for one that follows MONITOR.
@@ -123,6 +125,11 @@ impl ClientInfo {
         if self.kill.load(Ordering::Acquire) {
             self.end();
         }
+    }
+
+    /// Bytes that it makes the node hold: requests, replies, and messages on their way.
+    pub fn holds(&self) -> usize {
+        self.held.load(Ordering::Relaxed) + self.letterbox.queued()
     }
 
     /// Ends the connection at once, whatever it waits for. Its task is dropped where it waits, as at the end of the
@@ -191,6 +198,7 @@ impl Clients {
             facts: Facts::default(),
             input: AtomicUsize::new(0),
             input_room: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
             monitors: AtomicBool::new(false),
             no_evict: AtomicBool::new(false),
@@ -216,6 +224,11 @@ impl Clients {
             }
             self.count.fetch_sub(1, Ordering::AcqRel);
         }
+    }
+
+    /// Looks at each connection, in no order.
+    pub fn each(&self, mut look: impl FnMut(&Arc<ClientInfo>)) {
+        self.list.iter().for_each(|entry| look(entry.value()));
     }
 
     /// All connections, oldest first.

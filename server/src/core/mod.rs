@@ -8,6 +8,7 @@ pub mod change;
 pub mod clients;
 pub mod copying;
 pub mod directory;
+pub mod holdings;
 pub mod huge;
 pub mod iterate;
 pub mod journal;

@@ -78,8 +78,6 @@ pub struct Settings {
     pub args_max: usize,
     /// Bytes of unread replies of one client.
     pub output_buffer_bytes: usize,
-    /// Bytes of unread messages of one subscriber.
-    pub pubsub_buffer_bytes: usize,
     /// Keys remembered for client-side caches, once for each client that caches one.
     pub tracked_keys_max: usize,
     /// How long a new connection may take to authenticate.
@@ -254,6 +252,10 @@ pub struct Node {
     pub metrics: Metrics,
     /// The connections.
     pub clients: crate::core::clients::Clients,
+    /// How much memory they hold together.
+    pub holdings: Arc<crate::core::holdings::Holdings>,
+    /// Where their messages wait.
+    pub mailroom: Arc<crate::core::bus::Mailroom>,
     /// What CLIENT PAUSE holds.
     pub pause: crate::core::pause::Pause,
     /// Signalled when room was made in the section.

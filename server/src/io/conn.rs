@@ -7,6 +7,7 @@
 mod ahead;
 mod below;
 mod deliver;
+mod held;
 mod output;
 mod run;
 #[cfg(test)]
@@ -50,6 +51,13 @@ enum Flow {
     Linger,
     /// Close now.
     Drop,
+}
+
+/// What a client that is cut off does not read.
+#[derive(Clone, Copy)]
+enum Unread {
+    Replies,
+    Messages,
 }
 
 /// The bounds of a connection, computed once per listener.
@@ -112,6 +120,8 @@ struct Serving<S> {
     unfinished: bool,
     /// True if it sent something since the last round.
     active: bool,
+    /// Bytes that it last said it holds.
+    told: usize,
 }
 
 /// Serves one connection until it ends.
@@ -134,6 +144,7 @@ pub async fn serve<S: Stream>(
         full_since_ms: 0,
         unfinished: false,
         active: true,
+        told: 0,
     };
     // The listener may have spoken before this began.
     serving.heed();
@@ -172,6 +183,9 @@ impl<S: Stream> Serving<S> {
             if !self.flush(false).await? {
                 return Ok(());
             }
+            if !self.tell_holdings(self.pipe.input.capacity()) {
+                return Ok(());
+            }
             // Whoever has just begun to follow has events to get that no new one announces.
             let events_left = !drained || followed != self.session.conn.follow.is_some();
             if (events_left && self.pipe.pending() < CHUNK_BYTES) || (self.unfinished && !self.is_full()) {
@@ -205,7 +219,7 @@ impl<S: Stream> Serving<S> {
                 message = next_message(inbox), if self.pipe.pending() < CHUNK_BYTES => match message {
                     Some(message) => drop(self.messages(Some(message))),
                     None => {
-                        self.cut("messages");
+                        self.cut(Unread::Messages);
                         return Ok(());
                     }
                 },
@@ -251,13 +265,13 @@ impl<S: Stream> Serving<S> {
             return true;
         }
         if self.session.conn.inbox.as_ref().is_some_and(Inbox::is_cut) {
-            self.cut("messages");
+            self.cut(Unread::Messages);
             return true;
         }
         if self.full_since_ms > 0
             && now_ms.saturating_sub(self.full_since_ms) > self.bounds.patience.as_millis() as u64
         {
-            self.cut("replies");
+            self.cut(Unread::Replies);
             return true;
         }
         if !std::mem::take(&mut self.active) {
@@ -279,9 +293,13 @@ impl<S: Stream> Serving<S> {
         false
     }
 
-    fn cut(&self, what: &str) {
-        let info = &self.session.conn.info;
-        self.session.node.metrics.outbox_cut.add(1);
+    fn cut(&self, unread: Unread) {
+        let (info, metrics) = (&self.session.conn.info, &self.session.node.metrics);
+        let (counter, what) = match unread {
+            Unread::Replies => (&metrics.cut_replies, "replies"),
+            Unread::Messages => (&metrics.cut_messages, "messages"),
+        };
+        counter.add(1);
         tracing::warn!(client = info.id, addr = %info.addr, "cut off: it does not read its {what}");
     }
 

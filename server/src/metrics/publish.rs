@@ -80,6 +80,7 @@ impl Publisher {
         self.counter(i, "gs_recovered_blocks_total", "", "", stats.recovered);
         self.gauge(i, "gs_ready", "", "", f64::from(u8::from(node.is_ready())));
         self.gauge(i, "gs_connections", "", "", node.clients.count() as f64);
+        self.gauge(i, "gs_clients_buffer_bytes", "", "", node.holdings.total() as f64);
         for (thread, count) in node.clients.by_thread().enumerate() {
             let thread = itoa::Buffer::new().format(thread).to_owned();
             self.gauge(i, "gs_thread_connections", "thread", &thread, count as f64);

@@ -145,6 +145,7 @@ fn describe(node: &Node, info: &ClientInfo, own: (u64, usize)) -> String {
     let (input, input_room) = (info.input.load(Ordering::Relaxed), info.input_room.load(Ordering::Relaxed));
     let argv = if own.0 == info.id { own.1 } else { 0 };
     let total = size_of::<ClientInfo>() + input + input_room + facts.out_room + facts.multi_mem + argv;
+    let total = total + info.letterbox.queued();
     let command = facts.row.checked_sub(1).and_then(|row| table::COMMANDS.get(row));
     let mut line = String::with_capacity(320);
     // Writing to a String cannot fail.

@@ -147,9 +147,9 @@ fn tracking(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             return Err(Refusal::err(text).into());
         }
     }
-    let bytes_max = ctx.node.settings.pubsub_buffer_bytes;
-    let target = ctx.node.clients.get(options.redirect).map(|info| info.letterbox.mailbox(bytes_max));
-    let own = ctx.conn.mailbox(bytes_max);
+    let room = &ctx.node.mailroom;
+    let target = ctx.node.clients.get(options.redirect).map(|info| info.letterbox.mailbox(room));
+    let own = ctx.conn.mailbox(room);
     let tracker = Arc::new(Tracker::new(ctx.conn.info.id, options, own, target));
     ctx.node.begin_tracking(&tracker, ctx.conn.scope.held);
     ctx.conn.tracker = Some(tracker);

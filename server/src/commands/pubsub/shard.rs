@@ -106,7 +106,7 @@ fn ssubscribe(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         return Err(Refusal::err("SSUBSCRIBE isn't allowed for a DENY BLOCKING client").into());
     }
     let (node, client) = (ctx.node, ctx.conn.info.id);
-    let mailbox = ctx.conn.mailbox(node.settings.pubsub_buffer_bytes);
+    let mailbox = ctx.conn.mailbox(&node.mailroom);
     for channel in args.skip(1) {
         if ctx.conn.subs.shards.insert(channel.to_vec()) {
             node.bus.subscribe(true, channel, client, &mailbox);

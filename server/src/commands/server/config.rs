@@ -179,6 +179,7 @@ fn act(node: &Node, before: &Config, now: &Config) {
     if !now.watch.monitor {
         node.monitors.end_all();
     }
+    node.holdings.set_bytes_max(now.limits.clients_buffer_bytes.bytes(now.capacity));
     if before.log.level != now.log.level {
         logging::set_level(now.log.level);
     }

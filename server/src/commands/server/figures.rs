@@ -21,7 +21,7 @@ macro_rules! figures {
 }
 
 figures! {
-    connections rejected commands errors bytes_in bytes_out reads writes hits misses expired evicted
+    connections rejected commands errors bytes_in bytes_out reads writes hits misses expired evicted evicted_clients
 }
 
 impl Figures {
@@ -40,6 +40,7 @@ impl Figures {
             hits: metrics.hits.get(),
             misses: metrics.misses.get(),
             expired: metrics.expired.get().max(stats.expired),
+            evicted_clients: metrics.evicted_clients.get(),
             evicted: metrics.evicted.get().max(stats.evicted),
         }
     }

@@ -149,13 +149,9 @@ fn memory(node: &Node, lines: &mut Lines) {
     lines.line("maxmemory_policy", if node.drops_when_full() { "allkeys-lru" } else { "noeviction" });
     lines.line("mem_fragmentation_ratio", format!("{:.2}", rss as f64 / used.max(1) as f64));
     lines.line("mem_fragmentation_bytes", rss as i64 - used as i64);
-    let buffers = |info: &ClientInfo| {
-        let facts = info.facts.load();
-        info.input.load(Relaxed) + info.input_room.load(Relaxed) + facts.out_room + facts.multi_mem
-    };
-    let clients: usize = node.clients.list().iter().map(|info| buffers(info)).sum();
     lines.line("mem_clients_slaves", 0);
-    lines.line("mem_clients_normal", clients);
+    lines.line("mem_clients_normal", node.holdings.total());
+    lines.line("maxmemory_clients", node.holdings.bytes_max());
     lines.line("mem_allocator", "shared-memory");
     lines.line("active_defrag_running", 0);
     lines.line("lazyfree_pending_objects", 0);
@@ -199,7 +195,7 @@ fn stats(node: &Node, lines: &mut Lines) {
     lines.line("evicted_keys", figures.evicted);
     lines.line("keyspace_hits", figures.hits);
     lines.line("keyspace_misses", figures.misses);
-    lines.line("evicted_clients", 0);
+    lines.line("evicted_clients", figures.evicted_clients);
     lines.line("latest_fork_usec", 0);
     lines.line("total_forks", 0);
     lines.line("pubsub_channels", node.bus.channels(false, None).len());

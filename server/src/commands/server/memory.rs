@@ -116,15 +116,13 @@ fn memory_stats(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     let (used, peak, resident) = (used_bytes(node), node.figures.peak_bytes(node), machine::resident_bytes());
     let overhead = stats.total_bytes.saturating_sub(stats.blocks * stats.block_bytes);
     let keys: u64 = (0..DATABASES).map(|db| node.cache.section().live_count(db)).sum();
-    let facts = |info: &crate::core::clients::ClientInfo| info.facts.load().out_room as u64;
-    let clients: u64 = node.clients.list().iter().map(|info| facts(info)).sum();
     let numbers = [
         ("peak.allocated", peak),
         ("total.allocated", used),
         ("startup.allocated", 0),
         ("replication.backlog", 0),
         ("clients.slaves", 0),
-        ("clients.normal", clients),
+        ("clients.normal", node.holdings.total() as u64),
         ("cluster.links", 0),
         ("aof.buffer", 0),
         ("overhead.total", overhead),

@@ -235,7 +235,7 @@ fn monitor(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
         return Err(Refusal::err(text).into());
     }
     ctx.ok()?;
-    let mailbox = ctx.conn.mailbox(node.settings.pubsub_buffer_bytes);
+    let mailbox = ctx.conn.mailbox(&node.mailroom);
     node.monitors.begin(&ctx.conn.info, mailbox);
     Ok(Reply::Done)
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::{Notify, mpsc};
 
 use super::ClientId;
+use crate::core::holdings::Holdings;
 
 /// Something that a connection is told without having asked for it now.
 #[derive(Clone, Debug)]
@@ -63,40 +64,71 @@ impl Message {
     }
 }
 
+/// What the mailboxes of one node have in common.
+#[derive(Debug)]
+pub struct Mailroom {
+    /// Bytes of unread messages that each may hold.
+    bytes_max: usize,
+    /// The books of what all of them hold.
+    holdings: Arc<Holdings>,
+}
+
+impl Mailroom {
+    /// Mailboxes of at most so many bytes each.
+    pub fn new(bytes_max: usize, holdings: Arc<Holdings>) -> Arc<Mailroom> {
+        Arc::new(Mailroom { bytes_max, holdings })
+    }
+}
+
+/// What both sides of a mailbox know of it.
+#[derive(Debug)]
+struct Fill {
+    queued: AtomicUsize,
+    cut: AtomicBool,
+    room: Arc<Mailroom>,
+}
+
+impl Drop for Fill {
+    fn drop(&mut self) {
+        // What nobody read.
+        self.room.holdings.mail(*self.queued.get_mut(), 0);
+    }
+}
+
 /// The sending side of a connection's mailbox.
 #[derive(Clone, Debug)]
 pub struct Mailbox {
     sender: mpsc::UnboundedSender<Message>,
-    queued: Arc<AtomicUsize>,
-    cut: Arc<AtomicBool>,
-    bytes_max: usize,
+    fill: Arc<Fill>,
 }
 
 /// The receiving side.
 #[derive(Debug)]
 pub struct Inbox {
     receiver: mpsc::UnboundedReceiver<Message>,
-    queued: Arc<AtomicUsize>,
-    cut: Arc<AtomicBool>,
+    fill: Arc<Fill>,
 }
 
-/// Makes a mailbox that holds at most `bytes_max` bytes of unread messages.
-pub fn mailbox(bytes_max: usize) -> (Mailbox, Inbox) {
+/// Makes a mailbox.
+pub fn mailbox(room: &Arc<Mailroom>) -> (Mailbox, Inbox) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let (queued, cut) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-    let inbox = Inbox { receiver, queued: queued.clone(), cut: cut.clone() };
-    (Mailbox { sender, queued, cut, bytes_max }, inbox)
+    let fill = Fill { queued: AtomicUsize::new(0), cut: AtomicBool::new(false), room: room.clone() };
+    let fill = Arc::new(fill);
+    (Mailbox { sender, fill: fill.clone() }, Inbox { receiver, fill })
 }
 
 impl Mailbox {
     /// Puts a message in; false when the reader is gone or was cut for not reading.
     pub fn post(&self, message: Message) -> bool {
-        if self.cut.load(Ordering::Acquire) {
+        let Fill { queued, cut, room } = &*self.fill;
+        if cut.load(Ordering::Acquire) {
             return false;
         }
         let size = message.size();
-        if self.queued.fetch_add(size, Ordering::AcqRel) + size > self.bytes_max {
-            self.cut.store(true, Ordering::Release);
+        let before = queued.fetch_add(size, Ordering::AcqRel);
+        room.holdings.mail(before, before + size);
+        if before + size > room.bytes_max {
+            cut.store(true, Ordering::Release);
         }
         // The message that overflows still goes in, so that the reader wakes up and sees the cut.
         self.sender.send(message).is_ok()
@@ -117,13 +149,15 @@ impl Inbox {
     }
 
     fn taken(&mut self, message: Message) -> Option<Message> {
-        self.queued.fetch_sub(message.size(), Ordering::AcqRel);
+        let size = message.size();
+        let before = self.fill.queued.fetch_sub(size, Ordering::AcqRel);
+        self.fill.room.holdings.mail(before, before - size);
         (!self.is_cut()).then_some(message)
     }
 
     /// True once the mailbox overflowed.
     pub fn is_cut(&self) -> bool {
-        self.cut.load(Ordering::Acquire)
+        self.fill.cut.load(Ordering::Acquire)
     }
 }
 
@@ -137,13 +171,13 @@ pub struct Letterbox {
 }
 
 impl Letterbox {
-    /// The sending side; made, with room for so many bytes, where it is the first time.
-    pub fn mailbox(&self, bytes_max: usize) -> Mailbox {
+    /// The sending side; made where it is the first time.
+    pub fn mailbox(&self, room: &Arc<Mailroom>) -> Mailbox {
         let mut made = self.made.lock();
         if let Some(mailbox) = &made.0 {
             return mailbox.clone();
         }
-        let (sender, inbox) = mailbox(bytes_max);
+        let (sender, inbox) = mailbox(room);
         *made = (Some(sender.clone()), Some(inbox));
         self.filled.store(true, Ordering::Release);
         self.wake.notify_one();
@@ -156,6 +190,14 @@ impl Letterbox {
             return None;
         }
         self.made.lock().1.take()
+    }
+
+    /// Bytes of messages that wait to be taken.
+    pub fn queued(&self) -> usize {
+        if !self.filled.load(Ordering::Acquire) {
+            return 0;
+        }
+        self.made.lock().0.as_ref().map_or(0, |mailbox| mailbox.fill.queued.load(Ordering::Relaxed))
     }
 
     /// Waits until somebody has the mailbox made.

@@ -1,6 +1,6 @@
 //! What a connection is told by others, written between its own replies.
 
-use super::{CHUNK_BYTES, Flow, Serving};
+use super::{CHUNK_BYTES, Flow, Serving, Unread};
 use crate::core::bus::Message;
 use crate::io::pipe::Stream;
 use bytes::Bytes;
@@ -37,7 +37,7 @@ impl<S: Stream> Serving<S> {
                     self.deliver(&message);
                 }
                 None if inbox.is_cut() => {
-                    self.cut("messages");
+                    self.cut(Unread::Messages);
                     return Flow::Drop;
                 }
                 None => break,

@@ -49,7 +49,7 @@ impl<S: Stream> Serving<S> {
         self.session.conn.info.input.store(self.pipe.input.len(), Ordering::Relaxed);
         // The words of the commands lie in the input, which must not move while one of them waits.
         let (input, mut ahead) = (std::mem::take(&mut self.pipe.input), std::mem::take(&mut self.ahead));
-        let flow = self.batch(&input, &mut ahead).await;
+        let flow = self.batch(&input, input.capacity(), &mut ahead).await;
         let done = ahead.done();
         ahead.begin();
         (self.pipe.input, self.ahead) = (input, ahead);
@@ -78,7 +78,7 @@ impl<S: Stream> Serving<S> {
         }
     }
 
-    async fn batch(&mut self, input: &[u8], ahead: &mut Ahead) -> std::io::Result<Flow> {
+    async fn batch(&mut self, input: &[u8], input_bytes: usize, ahead: &mut Ahead) -> std::io::Result<Flow> {
         loop {
             let Session { node, conn } = &mut self.session;
             let authenticated = conn.authenticated;
@@ -110,6 +110,9 @@ impl<S: Stream> Serving<S> {
             }
             if self.pipe.pending() < CHUNK_BYTES {
                 continue;
+            }
+            if !self.tell_holdings(input_bytes) {
+                return Ok(Flow::Drop);
             }
             if self.is_full() {
                 self.unfinished = true;

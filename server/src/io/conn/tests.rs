@@ -178,7 +178,7 @@ async fn whoever_never_reads_is_cut_off() {
         () = rounds => {}
     }
     client.served.await.unwrap();
-    assert_eq!(world.node.metrics.outbox_cut.get(), 1);
+    assert_eq!(world.node.metrics.cut_replies.get(), 1);
 }
 
 /// Messages reach a subscriber between its commands, in the form of its protocol, and end with the subscription.
@@ -246,4 +246,41 @@ async fn killed_and_stopping_connections_end() {
     last.stream.read_to_end(&mut rest).await.unwrap();
     assert!(rest.is_empty() || rest == b"+PONG\r\n+PONG\r\n");
     assert_eq!(world.node.clients.count(), 0);
+}
+
+/// Buffers that served their purpose are given back before anybody is closed for want of memory.
+#[tokio::test]
+async fn nobody_is_closed_for_an_empty_buffer() {
+    let world = world(&[("limits.clients_buffer_bytes", "512kb")]);
+    let text = "x".repeat(40_000);
+    let mut clients: Vec<Client> = (0..20).map(|_| world.connect(1 << 17)).collect();
+    for _ in 0..2 {
+        for client in &mut clients {
+            client.send(format!("*2\r\n$4\r\nECHO\r\n$40000\r\n{text}\r\n")).await;
+            client.expect(&format!("$40000\r\n{text}\r\n")).await;
+        }
+    }
+    assert_eq!(world.node.metrics.evicted_clients.get(), 0);
+    assert!(world.node.holdings.total() <= 1 << 18, "{}", world.node.holdings.total());
+}
+
+/// What a front end's agent has under way is not held against it; what others have is, until they end.
+#[tokio::test]
+async fn links_of_the_family_are_not_in_the_books() {
+    let world = world(&[]);
+    let (mut agent, mut client) = (world.connect(1 << 20), world.connect(1 << 20));
+    let half = format!("*2\r\n$4\r\nECHO\r\n$900000\r\n{}", "x".repeat(500_000));
+    agent.send("GS.STREAM 0 0\r\n").await;
+    assert!(agent.stream.read_u8().await.is_ok());
+    for client in [&mut agent, &mut client] {
+        client.send(&half).await;
+    }
+    let total = || world.node.holdings.total();
+    while total() < 500_000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((agent.info.holds(), client.info.holds()), (0, total()));
+    drop(client.stream);
+    client.served.await.unwrap();
+    assert_eq!(total(), 0);
 }
