@@ -164,7 +164,11 @@ group! {
         /// Bytes of replies a connection may have waiting.
         output_buffer_bytes: u64 = row(Kind::Bytes { min: 64 * KIB, max: 1024 * MIB }, "16mb");
         /// Bytes of messages a subscriber may have waiting.
-        pubsub_buffer_bytes: u64 = row(Kind::Bytes { min: 64 * KIB, max: 1024 * MIB }, "8mb");
+        pubsub_buffer_bytes: u64 = row(Kind::Bytes { min: 64 * KIB, max: 1024 * MIB }, "8mb").runtime();
+        /// Bytes of messages a subscriber may have waiting for longer than `pubsub_soft_ms`; 0 for as many as `pubsub_buffer_bytes`.
+        pubsub_soft_bytes: u64 = row(Kind::Bytes { min: 0, max: 1024 * MIB }, "2mb").runtime();
+        /// How long a subscriber may have more than `pubsub_soft_bytes` waiting.
+        pubsub_soft_ms: u64 = row(Kind::Millis { min: 0, max: DAY_MS }, "10000").runtime();
         /// Bytes of requests, replies and messages that all connections together may have waiting, or their share of the capacity; past it those that hold most are closed; 0 for no such bound.
         clients_buffer_bytes: Share = row(Kind::Share { max: TIB }, "256mb").runtime().redis(alias("maxmemory-clients"));
         /// Keys remembered for client-side caches, each as often as clients cache it; past it some are invalidated early.

@@ -56,7 +56,9 @@ pub(crate) fn own_log_level(word: &str) -> &str {
 /// The bounds of replies and messages as Redis writes them: hard, soft and seconds of each class.
 pub(crate) fn output_limits(config: &Config) -> String {
     let limits = &config.limits;
-    format!("normal {} 0 0 slave 0 0 0 pubsub {} 0 0", limits.output_buffer_bytes, limits.pubsub_buffer_bytes)
+    let (hard, soft) = (limits.pubsub_buffer_bytes, limits.pubsub_soft_bytes);
+    let seconds = limits.pubsub_soft_ms / 1000;
+    format!("normal {} 0 0 slave 0 0 0 pubsub {hard} {soft} {seconds}", limits.output_buffer_bytes)
 }
 
 /// Why CONFIG SET changed nothing.

@@ -169,6 +169,8 @@ counters! {
     cut_replies: "gs_clients_cut_total" ["reason" = "replies"];
     /// Connections cut because the client did not read its messages.
     cut_messages: "gs_clients_cut_total" ["reason" = "messages"];
+    /// Connections cut because more messages waited for the client than may for long, for longer.
+    cut_messages_slow: "gs_clients_cut_total" ["reason" = "messages_slow"];
     /// Connections closed because all together held too much, and they held most.
     evicted_clients: "gs_clients_cut_total" ["reason" = "memory"];
     /// Front ends that fell behind the stream of changes and have to start anew.

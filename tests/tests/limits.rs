@@ -180,3 +180,32 @@ fn unread_messages_are_bounded_together() {
     drop(deaf);
     wait::until_true("nothing is left of them", || info(&mut wire, "mem_clients_normal") < MIB / 2);
 }
+
+/// A subscriber that is always behind is cut long before it holds all that it may; one that catches up is not.
+#[test]
+fn a_subscriber_that_stays_behind_is_cut() {
+    let (target, mut wire) = target("0");
+    for (name, value) in [("limits.pubsub_soft_bytes", "256kb"), ("limits.pubsub_soft_ms", "200")] {
+        assert_eq!(wire.call(&["CONFIG", "SET", name, value]), Value::ok());
+    }
+    let shown = wire.call(&["CONFIG", "GET", "client-output-buffer-limit"]).items()[1].text();
+    assert!(shown.ends_with("pubsub 8388608 262144 0"), "{shown}");
+    let (mut deaf, mut quick) = (target.node.wire(), target.node.wire());
+    [&mut deaf, &mut quick].into_iter().for_each(|wire| drop(wire.call(&["SUBSCRIBE", "news"])));
+    let message = vec![b'm'; 50_000];
+    let mut waiting = 0;
+    wait::until_true("it is cut", || {
+        // What the kernel keeps for it does not count: it is filled up, and then little more comes.
+        let message = if waiting < 8 * MIB { message.as_slice() } else { b"m" };
+        let reached = wire.call(&[b"PUBLISH", b"news".as_slice(), message]).int();
+        waiting += message.len();
+        assert!(matches!(quick.must_reply(), Value::Array(_)), "whoever reads is told");
+        reached == 1
+    });
+    let http = target.node.addr_of("relay", "http");
+    let cut = |reason: &str| {
+        Metrics::of(&http).sum(|name, labels| name == "gs_clients_cut_total" && labels.contains(reason))
+    };
+    wait::until_true("it is counted", || cut("\"messages_slow\"") == 1.0);
+    assert_eq!(cut("\"messages\""), 0.0, "it was not at its bound");
+}

@@ -93,7 +93,7 @@ pub(super) fn node(
     shown.port = ports.port();
     let holdings = Arc::new(Holdings::default());
     holdings.set_bytes_max(config.limits.clients_buffer_bytes.bytes(config.capacity));
-    let mail_bytes = usize::try_from(config.limits.pubsub_buffer_bytes).unwrap_or(usize::MAX);
+    let mailroom = Mailroom::new(&config.limits, clock.clone(), holdings.clone());
     let events = Classes::parse(&config.notify_keyspace_events).unwrap_or_default();
     let node = Arc::new(Node {
         name,
@@ -113,7 +113,7 @@ pub(super) fn node(
         changes: Default::default(),
         metrics: Metrics::new(),
         clients: Clients::of_threads(runtimes.len().max(1)),
-        mailroom: Mailroom::new(mail_bytes, holdings.clone()),
+        mailroom,
         holdings,
         pause: Default::default(),
         room: Default::default(),

@@ -6,7 +6,7 @@
 
 mod mailbox;
 
-pub use mailbox::{Inbox, Letterbox, Mailbox, Mailroom, Message, mailbox};
+pub use mailbox::{Cut, Inbox, Letterbox, Mailbox, Mailroom, Message, mailbox};
 
 use bytes::Bytes;
 use dashmap::{DashMap, Entry};
@@ -177,13 +177,14 @@ impl Bus {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::mailbox::tests::room;
     use super::*;
 
     /// A client with a channel and a pattern that both match hears a message twice, as in Redis.
     #[tokio::test]
     async fn channels_and_patterns_deliver_in_order() {
         let bus = Bus::default();
-        let (mailbox, mut inbox) = mailbox(&Mailroom::new(10_000, Default::default()));
+        let (mailbox, mut inbox) = mailbox(&room(10_000, 0, 0).0);
         assert!(bus.subscribe(false, b"auths/session", 1, &mailbox));
         assert!(!bus.subscribe(false, b"auths/session", 1, &mailbox));
         assert!(bus.psubscribe(b"auths/*", 1, &mailbox));
@@ -203,7 +204,7 @@ mod tests {
     #[tokio::test]
     async fn shard_channels_are_apart() {
         let bus = Bus::default();
-        let (mailbox, mut inbox) = mailbox(&Mailroom::new(10_000, Default::default()));
+        let (mailbox, mut inbox) = mailbox(&room(10_000, 0, 0).0);
         assert!(bus.subscribe(true, b"c", 1, &mailbox) && bus.psubscribe(b"*", 1, &mailbox));
         assert_eq!((bus.publish_shard(b"c", b"m"), bus.publish_shard(b"d", b"m")), (1, 0));
         assert!(matches!(inbox.next().await, Some(Message::Published { shard: true, .. })));
@@ -216,10 +217,10 @@ mod tests {
     #[tokio::test]
     async fn a_reader_that_does_not_read_is_cut() {
         let bus = Bus::default();
-        let (slow, mut inbox) = mailbox(&Mailroom::new(1_000, Default::default()));
+        let (slow, mut inbox) = mailbox(&room(1_000, 0, 0).0);
         bus.subscribe(false, b"c", 1, &slow);
         while bus.publish(b"c", &[0; 100]) == 1 {}
-        assert!(inbox.is_cut());
+        assert_eq!(inbox.cut(), Some(Cut::Full));
         assert!(inbox.next().await.is_none());
     }
 }

@@ -15,7 +15,7 @@ mod run;
 mod tests;
 
 use crate::commands::Conn;
-use crate::core::bus::{Inbox, Message};
+use crate::core::bus::{Cut, Inbox, Message};
 use crate::core::clients::ClientInfo;
 use crate::core::node::Node;
 use crate::core::stream::Next;
@@ -57,7 +57,7 @@ enum Flow {
 #[derive(Clone, Copy)]
 enum Unread {
     Replies,
-    Messages,
+    Messages(Cut),
 }
 
 /// The bounds of a connection, computed once per listener.
@@ -219,7 +219,9 @@ impl<S: Stream> Serving<S> {
                 message = next_message(inbox), if self.pipe.pending() < CHUNK_BYTES => match message {
                     Some(message) => drop(self.messages(Some(message))),
                     None => {
-                        self.cut(Unread::Messages);
+                        // A mailbox ends for no other reason while its connection lives.
+                        let cut = inbox.as_ref().and_then(Inbox::cut).unwrap_or(Cut::Full);
+                        self.cut(Unread::Messages(cut));
                         return Ok(());
                     }
                 },
@@ -264,8 +266,8 @@ impl<S: Stream> Serving<S> {
         if self.killed() {
             return true;
         }
-        if self.session.conn.inbox.as_ref().is_some_and(Inbox::is_cut) {
-            self.cut(Unread::Messages);
+        if let Some(cut) = self.session.conn.inbox.as_ref().and_then(Inbox::cut_by_now) {
+            self.cut(Unread::Messages(cut));
             return true;
         }
         if self.full_since_ms > 0
@@ -297,7 +299,8 @@ impl<S: Stream> Serving<S> {
         let (info, metrics) = (&self.session.conn.info, &self.session.node.metrics);
         let (counter, what) = match unread {
             Unread::Replies => (&metrics.cut_replies, "replies"),
-            Unread::Messages => (&metrics.cut_messages, "messages"),
+            Unread::Messages(Cut::Full) => (&metrics.cut_messages, "messages"),
+            Unread::Messages(Cut::Slow) => (&metrics.cut_messages_slow, "messages fast enough"),
         };
         counter.add(1);
         tracing::warn!(client = info.id, addr = %info.addr, "cut off: it does not read its {what}");

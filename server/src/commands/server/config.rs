@@ -180,6 +180,7 @@ fn act(node: &Node, before: &Config, now: &Config) {
         node.monitors.end_all();
     }
     node.holdings.set_bytes_max(now.limits.clients_buffer_bytes.bytes(now.capacity));
+    node.mailroom.act(&now.limits);
     if before.log.level != now.log.level {
         logging::set_level(now.log.level);
     }

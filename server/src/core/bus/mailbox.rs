@@ -1,10 +1,12 @@
 //! Where what is told to a connection comes in, whoever tells it.
 
 use bytes::Bytes;
+use gs_client::clock::Clock;
+use gs_conf::Limits;
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{Notify, mpsc};
 
 use super::ClientId;
@@ -68,24 +70,74 @@ impl Message {
 #[derive(Debug)]
 pub struct Mailroom {
     /// Bytes of unread messages that each may hold.
-    bytes_max: usize,
+    bytes_max: AtomicUsize,
+    /// Bytes that each may hold for a while; `usize::MAX` for no such bound.
+    soft_bytes: AtomicUsize,
+    /// That while.
+    soft_ms: AtomicU64,
+    clock: Clock,
     /// The books of what all of them hold.
     holdings: Arc<Holdings>,
 }
 
 impl Mailroom {
-    /// Mailboxes of at most so many bytes each.
-    pub fn new(bytes_max: usize, holdings: Arc<Holdings>) -> Arc<Mailroom> {
-        Arc::new(Mailroom { bytes_max, holdings })
+    /// Mailboxes with the bounds of these limits.
+    pub fn new(limits: &Limits, clock: Clock, holdings: Arc<Holdings>) -> Arc<Mailroom> {
+        let room = Mailroom {
+            bytes_max: AtomicUsize::new(0),
+            soft_bytes: AtomicUsize::new(0),
+            soft_ms: AtomicU64::new(0),
+            clock,
+            holdings,
+        };
+        room.act(limits);
+        Arc::new(room)
     }
+
+    /// Lets these limits be in force, for the mailboxes that there are as well.
+    pub fn act(&self, limits: &Limits) {
+        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        let soft = Some(size(limits.pubsub_soft_bytes)).filter(|bytes| *bytes > 0);
+        self.bytes_max.store(size(limits.pubsub_buffer_bytes), Ordering::Relaxed);
+        self.soft_bytes.store(soft.unwrap_or(usize::MAX), Ordering::Relaxed);
+        self.soft_ms.store(limits.pubsub_soft_ms, Ordering::Relaxed);
+    }
+}
+
+/// Why a mailbox takes nothing any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// More waited than may.
+    Full,
+    /// More waited for too long than may for a while.
+    Slow,
 }
 
 /// What both sides of a mailbox know of it.
 #[derive(Debug)]
 struct Fill {
     queued: AtomicUsize,
-    cut: AtomicBool,
+    /// Since when more waits than may for long, boot-time milliseconds; 0 while it does not.
+    long_since_ms: AtomicU64,
+    cut: OnceLock<Cut>,
     room: Arc<Mailroom>,
+}
+
+impl Fill {
+    /// Cuts the mailbox off if so many bytes are too many.
+    fn judge(&self, bytes: usize) {
+        let room = &self.room;
+        if bytes > room.bytes_max.load(Ordering::Relaxed) {
+            let _ = self.cut.set(Cut::Full);
+        } else if bytes > room.soft_bytes.load(Ordering::Relaxed) {
+            let now_ms = room.clock.now_ms().max(1);
+            let began = self.long_since_ms.compare_exchange(0, now_ms, Ordering::AcqRel, Ordering::Acquire);
+            let soft_ms = room.soft_ms.load(Ordering::Relaxed);
+            if began.is_err_and(|since_ms| now_ms.saturating_sub(since_ms) > soft_ms) {
+                let _ = self.cut.set(Cut::Slow);
+            }
+        }
+    }
 }
 
 impl Drop for Fill {
@@ -112,7 +164,12 @@ pub struct Inbox {
 /// Makes a mailbox.
 pub fn mailbox(room: &Arc<Mailroom>) -> (Mailbox, Inbox) {
     let (sender, receiver) = mpsc::unbounded_channel();
-    let fill = Fill { queued: AtomicUsize::new(0), cut: AtomicBool::new(false), room: room.clone() };
+    let fill = Fill {
+        queued: AtomicUsize::new(0),
+        long_since_ms: AtomicU64::new(0),
+        cut: OnceLock::new(),
+        room: room.clone(),
+    };
     let fill = Arc::new(fill);
     (Mailbox { sender, fill: fill.clone() }, Inbox { receiver, fill })
 }
@@ -120,16 +177,13 @@ pub fn mailbox(room: &Arc<Mailroom>) -> (Mailbox, Inbox) {
 impl Mailbox {
     /// Puts a message in; false when the reader is gone or was cut for not reading.
     pub fn post(&self, message: Message) -> bool {
-        let Fill { queued, cut, room } = &*self.fill;
-        if cut.load(Ordering::Acquire) {
+        if self.fill.cut.get().is_some() {
             return false;
         }
         let size = message.size();
-        let before = queued.fetch_add(size, Ordering::AcqRel);
-        room.holdings.mail(before, before + size);
-        if before + size > room.bytes_max {
-            cut.store(true, Ordering::Release);
-        }
+        let before = self.fill.queued.fetch_add(size, Ordering::AcqRel);
+        self.fill.room.holdings.mail(before, before + size);
+        self.fill.judge(before + size);
         // The message that overflows still goes in, so that the reader wakes up and sees the cut.
         self.sender.send(message).is_ok()
     }
@@ -152,12 +206,22 @@ impl Inbox {
         let size = message.size();
         let before = self.fill.queued.fetch_sub(size, Ordering::AcqRel);
         self.fill.room.holdings.mail(before, before - size);
-        (!self.is_cut()).then_some(message)
+        let long = self.fill.long_since_ms.load(Ordering::Acquire) > 0;
+        if long && before - size <= self.fill.room.soft_bytes.load(Ordering::Relaxed) {
+            self.fill.long_since_ms.store(0, Ordering::Release);
+        }
+        self.cut().is_none().then_some(message)
     }
 
-    /// True once the mailbox overflowed.
-    pub fn is_cut(&self) -> bool {
-        self.fill.cut.load(Ordering::Acquire)
+    /// Why the connection must be closed, where it must.
+    pub fn cut(&self) -> Option<Cut> {
+        self.fill.cut.get().copied()
+    }
+
+    /// As [`Inbox::cut`], where nobody has sent anything for a while.
+    pub fn cut_by_now(&self) -> Option<Cut> {
+        self.fill.judge(self.fill.queued.load(Ordering::Acquire));
+        self.cut()
     }
 }
 
@@ -203,5 +267,70 @@ impl Letterbox {
     /// Waits until somebody has the mailbox made.
     pub async fn made(&self) {
         self.wake.notified().await;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A room with these bounds whose clock shows what the second answer holds.
+    pub(in crate::core::bus) fn room(hard: u64, soft: u64, soft_ms: u64) -> (Arc<Mailroom>, Arc<AtomicU64>) {
+        let mut limits = gs_conf::Config::default().limits;
+        limits.pubsub_buffer_bytes = hard;
+        limits.pubsub_soft_bytes = soft;
+        limits.pubsub_soft_ms = soft_ms;
+        let now_ms = Arc::new(AtomicU64::new(5));
+        (Mailroom::new(&limits, Clock::manual(now_ms.clone()), Arc::default()), now_ms)
+    }
+
+    fn line() -> Message {
+        Message::Ran(Bytes::from_static(&[b'x'; 1000]))
+    }
+
+    /// A reader that lags for a moment is not cut, one that does for longer is, whether or not more comes for it.
+    #[test]
+    fn a_reader_may_lag_for_a_while() {
+        for more_comes in [true, false] {
+            let (room, now_ms) = room(100_000, 5_000, 100);
+            let (mailbox, mut inbox) = mailbox(&room);
+            let late_by = |ms| {
+                for _ in 0..6 {
+                    assert!(mailbox.post(line()));
+                }
+                now_ms.fetch_add(ms, Ordering::SeqCst);
+            };
+            late_by(100);
+            assert_eq!(inbox.cut_by_now(), None);
+            while inbox.try_next().is_some() {}
+            // The time before it caught up does not count.
+            late_by(100);
+            assert_eq!(inbox.cut_by_now(), None);
+            now_ms.fetch_add(1, Ordering::SeqCst);
+            if more_comes {
+                assert!(mailbox.post(line()), "the last one goes in, to wake the reader");
+                assert_eq!(inbox.cut(), Some(Cut::Slow));
+            }
+            assert_eq!(inbox.cut_by_now(), Some(Cut::Slow));
+            assert!(!mailbox.post(line()) && inbox.try_next().is_none());
+        }
+    }
+
+    /// No soft bound is no bound, and one that is set later is in force for who lags already.
+    #[test]
+    fn the_bounds_may_change() {
+        let (room, now_ms) = room(20_000, 0, 100);
+        let (mailbox, inbox) = mailbox(&room);
+        for _ in 0..10 {
+            now_ms.fetch_add(1_000, Ordering::SeqCst);
+            assert!(mailbox.post(line()) && inbox.cut_by_now().is_none());
+        }
+        let mut limits = gs_conf::Config::default().limits;
+        (limits.pubsub_buffer_bytes, limits.pubsub_soft_bytes, limits.pubsub_soft_ms) = (20_000, 5_000, 100);
+        room.act(&limits);
+        assert_eq!(inbox.cut_by_now(), None, "its time begins now");
+        now_ms.fetch_add(101, Ordering::SeqCst);
+        assert_eq!(inbox.cut_by_now(), Some(Cut::Slow));
     }
 }

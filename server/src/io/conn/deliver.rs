@@ -36,11 +36,13 @@ impl<S: Stream> Serving<S> {
                     }
                     self.deliver(&message);
                 }
-                None if inbox.is_cut() => {
-                    self.cut(Unread::Messages);
-                    return Flow::Drop;
+                None => {
+                    if let Some(cut) = inbox.cut() {
+                        self.cut(Unread::Messages(cut));
+                        return Flow::Drop;
+                    }
+                    break;
                 }
-                None => break,
             }
         }
         self.broadcasts(gathered);

@@ -284,3 +284,22 @@ async fn links_of_the_family_are_not_in_the_books() {
     client.served.await.unwrap();
     assert_eq!(total(), 0);
 }
+
+/// A subscriber that reads too slowly for too long is cut, also when nothing more is published.
+#[tokio::test]
+async fn whoever_lags_for_too_long_is_cut_off() {
+    let soft = [("limits.pubsub_soft_bytes", "64kb"), ("limits.pubsub_soft_ms", "20")];
+    let world = world(&soft);
+    let mut deaf = world.connect(256);
+    deaf.send("SUBSCRIBE news\r\n").await;
+    deaf.expect("*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n").await;
+    for _ in 0..30 {
+        assert_eq!(world.node.bus.publish(b"news", &[b'm'; 10_000]), 1);
+    }
+    while !deaf.served.is_finished() {
+        world.signal.send_modify(|signal| signal.round += 1);
+        tokio::task::yield_now().await;
+    }
+    let metrics = &world.node.metrics;
+    assert_eq!((metrics.cut_messages_slow.get(), metrics.cut_messages.get()), (1, 0));
+}
