@@ -4,7 +4,6 @@ pub mod callgrind;
 pub mod compare;
 pub mod overhead;
 pub mod plot;
-pub mod procs;
 pub mod room;
 pub mod scale;
 pub mod section;

@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
+use benchmarks::compare::machine;
+use benchmarks::compare::servers::free_port;
+use benchmarks::compare::talk::until;
 use gs_shm::Section;
 
-use crate::compare::machine;
-pub use crate::compare::servers::free_port;
-pub use crate::compare::talk::until;
-
 /// A server with the processes that it started.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     /// Its RESP port.
     pub port: u16,
@@ -27,7 +26,7 @@ impl Server {
     ///
     /// # Errors
     /// The program cannot be started.
-    pub fn start(program: &Path, args: &[String], port: u16) -> anyhow::Result<Server> {
+    pub(crate) fn start(program: &Path, args: &[String], port: u16) -> anyhow::Result<Server> {
         let child = Command::new("taskset")
             .args(["-c", "0"])
             .arg(program)
@@ -44,7 +43,12 @@ impl Server {
     ///
     /// # Errors
     /// It cannot be started, or does not answer.
-    pub fn gs(program: &Path, role: &'static str, dir: &Path, flags: &[String]) -> anyhow::Result<Server> {
+    pub(crate) fn gs(
+        program: &Path,
+        role: &'static str,
+        dir: &Path,
+        flags: &[String],
+    ) -> anyhow::Result<Server> {
         let port = free_port()?;
         let mut args: Vec<String> = ["--role", role, "--http-port", "off", "--port"].map(String::from).into();
         args.extend([port.to_string(), "--dir".into(), dir.display().to_string()]);
@@ -58,7 +62,7 @@ impl Server {
     ///
     /// # Errors
     /// It cannot be started, or does not answer.
-    pub fn redis() -> anyhow::Result<Server> {
+    pub(crate) fn redis() -> anyhow::Result<Server> {
         let port = free_port()?;
         let words = ["--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--port", &port.to_string()];
         let server = Server::start(Path::new("redis-server"), &words.map(String::from), port)?;
@@ -67,37 +71,19 @@ impl Server {
     }
 
     /// The process and what it started.
-    pub fn pids(&self) -> Vec<u32> {
+    pub(crate) fn pids(&self) -> Vec<u32> {
         machine::family_of(self.child.id())
     }
 
     /// CPU seconds of all of them so far.
-    pub fn cpu(&self) -> f64 {
+    pub(crate) fn cpu(&self) -> f64 {
         machine::cpu_seconds(&self.pids())
     }
 
-    /// Resident bytes of all of them, shared memory aside.
-    pub fn resident(&self) -> u64 {
-        machine::unshared_bytes(&self.pids())
-    }
-
     /// The section of this name in a directory is removed when this is dropped.
-    pub fn keeping(mut self, dir: &Path, section: &'static str) -> Server {
+    fn keeping(mut self, dir: &Path, section: &'static str) -> Server {
         self.keeps = Some((dir.to_owned(), section));
         self
-    }
-
-    /// Ends the process by a signal and waits for its end; its section and directory stay.
-    ///
-    /// # Errors
-    /// `kill` cannot be run.
-    pub fn end_by(mut self, signal: &str) -> anyhow::Result<()> {
-        self.keeps = None;
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", signal, &pid]).status()?;
-        ensure!(sent.success(), "the process could not be told");
-        self.child.wait()?;
-        Ok(())
     }
 }
 
@@ -122,7 +108,7 @@ impl Drop for Server {
 ///
 /// # Errors
 /// `taskset` cannot be run.
-pub fn pin_load() -> anyhow::Result<()> {
+pub(crate) fn pin_load() -> anyhow::Result<()> {
     let pid = std::process::id().to_string();
     let done = Command::new("taskset").args(["-acp", "1", &pid]).stdout(Stdio::null()).status()?;
     ensure!(done.success(), "taskset refused core 1");
@@ -133,7 +119,7 @@ pub fn pin_load() -> anyhow::Result<()> {
 ///
 /// # Errors
 /// It never is.
-pub fn connect(port: u16) -> anyhow::Result<Wire> {
+pub(crate) fn connect(port: u16) -> anyhow::Result<Wire> {
     until("the server answers", || {
         let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
         let mut wire = Wire::new(stream).ok()?;
@@ -143,21 +129,21 @@ pub fn connect(port: u16) -> anyhow::Result<Wire> {
 }
 
 /// A command as it goes over the wire.
-pub fn command(words: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn command(words: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::new();
     gs_resp::encode_command(&mut out, words);
     out
 }
 
 /// A plain connection.
-pub struct Wire(BufReader<TcpStream>);
+pub(crate) struct Wire(BufReader<TcpStream>);
 
 impl Wire {
     /// Talks over a connection.
     ///
     /// # Errors
     /// It takes no options.
-    pub fn new(stream: TcpStream) -> anyhow::Result<Wire> {
+    pub(crate) fn new(stream: TcpStream) -> anyhow::Result<Wire> {
         stream.set_nodelay(true)?;
         Ok(Wire(BufReader::with_capacity(1 << 16, stream)))
     }
@@ -166,7 +152,7 @@ impl Wire {
     ///
     /// # Errors
     /// The connection broke.
-    pub fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         Ok(self.0.get_mut().write_all(bytes)?)
     }
 
@@ -174,7 +160,7 @@ impl Wire {
     ///
     /// # Errors
     /// The connection broke.
-    pub fn line(&mut self) -> anyhow::Result<String> {
+    pub(crate) fn line(&mut self) -> anyhow::Result<String> {
         let mut line = String::new();
         let n = self.0.by_ref().take(4096).read_line(&mut line)?;
         ensure!(n > 0, "the server closed the connection");
@@ -185,7 +171,7 @@ impl Wire {
     ///
     /// # Errors
     /// The connection broke, or the reply is not understood.
-    pub fn reply(&mut self) -> anyhow::Result<String> {
+    pub(crate) fn reply(&mut self) -> anyhow::Result<String> {
         let line = self.line()?;
         match line.as_bytes().first() {
             Some(b'$' | b'=') => {
@@ -210,14 +196,14 @@ impl Wire {
     ///
     /// # Errors
     /// As [`Wire::reply`].
-    pub fn call(&mut self, words: &[&[u8]]) -> anyhow::Result<String> {
+    pub(crate) fn call(&mut self, words: &[&[u8]]) -> anyhow::Result<String> {
         self.send(&command(words))?;
         self.reply()
     }
 }
 
 /// The middle of some figures, the lowest and the highest.
-pub fn middle(figures: &[f64]) -> (f64, f64, f64) {
+pub(crate) fn middle(figures: &[f64]) -> (f64, f64, f64) {
     let mut sorted = figures.to_vec();
     sorted.sort_by(f64::total_cmp);
     match sorted.len() {

@@ -10,14 +10,18 @@
 //! relay, then at a full one, where each session that climbs pushes another one down.
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 
+mod procs;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use benchmarks::procs::{Server, Wire, command, connect, free_port, middle, pin_load, until};
+use benchmarks::compare::servers::free_port;
+use benchmarks::compare::talk::until;
 use clap::Parser;
+use procs::{Server, Wire, command, connect, middle, pin_load};
 
 /// Time and CPU of sessions that climb from the aging relief.
 #[derive(Parser)]
