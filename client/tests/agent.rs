@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{FakeRelay, Host, config, ready, until};
+use common::{FakeRelay, Host, forgetful, until};
 use gs_client::error::SessionError;
 use gs_client::sessions::{PartitionPolicy, RelayConfig, SessionCacheManager, Source};
 
@@ -74,7 +74,7 @@ async fn a_put_that_is_still_in_the_stream_does_not_replace_a_newer_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_relay_reads_fail_once_the_lease_lapsed() {
     let (relay, host) = (FakeRelay::start(), Host::new());
-    let sessions = host.open(&relay).await;
+    let sessions = host.open_with(forgetful(&relay)).await;
     sessions.set(b"k", b"v", None).await.unwrap();
     relay.go_away();
     until("the lease lapsed", || sessions.get_local(b"k").is_none()).await;
@@ -96,10 +96,9 @@ async fn a_stale_path_is_served_a_while_longer() {
     let (relay, host) = (FakeRelay::start(), Host::new());
     let lenient = RelayConfig {
         partition_by_prefix: vec![(b"page:".to_vec(), PartitionPolicy::Stale { for_ms: 60_000 })],
-        ..config(&relay)
+        ..forgetful(&relay)
     };
-    let sessions = SessionCacheManager::open(host.lru(true), lenient).await.unwrap();
-    ready(&sessions).await;
+    let sessions = host.open_with(lenient).await;
     sessions.set(b"page:1", b"text", None).await.unwrap();
     sessions.set(b"sess:1", b"alice", None).await.unwrap();
     relay.go_away();
@@ -137,8 +136,8 @@ async fn a_gap_flushes_the_section() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_process_takes_over_from_a_dead_agent() {
     let (relay, host) = (FakeRelay::start(), Host::new());
-    let agent = host.open(&relay).await;
-    let standby = SessionCacheManager::open(host.lru(false), config(&relay)).await.unwrap();
+    let agent = host.open_with(forgetful(&relay)).await;
+    let standby = SessionCacheManager::open(host.lru(false), forgetful(&relay)).await.unwrap();
     agent.set(b"k", b"v", None).await.unwrap();
     assert_eq!((agent.stats().terms, standby.stats().terms), (1, 0));
     drop(agent);

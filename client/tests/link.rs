@@ -10,18 +10,21 @@ use gs_client::link::{Link, LinkConfig, LinkError};
 use gs_client::tls;
 use gs_resp::{Limits, Parsed, Parser, Reply};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
-/// A peer with a few commands: ECHO, ERR, BIG n, SLEEP ms, DIE, MUTE (answers nothing any more), JUNK.
+/// A peer with a few commands: ECHO, ERR, BIG n, SLEEP ms, LATER (answers when the next command comes), DIE, MUTE
+/// (answers nothing any more), JUNK.
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin) {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let (mut parser, mut input) = (Parser::new(), Vec::new());
+    let mut later: &[u8] = b"";
     loop {
         while let Ok(Parsed::Command { consumed }) = parser.advance(&input, &Limits::default()) {
             let args: Vec<Vec<u8>> = parser.args(&input).iter().map(<[u8]>::to_vec).collect();
             input.drain(..consumed);
             let number = || String::from_utf8_lossy(&args[1]).parse::<usize>().unwrap();
-            let out = match &args[0][..] {
+            let before = std::mem::take(&mut later);
+            let answer = match &args[0][..] {
                 b"ECHO" => bulk(&args[1]),
                 b"AUTH" if args[1] == b"right" => b"+OK\r\n".to_vec(),
                 b"AUTH" => b"-WRONGPASS no\r\n".to_vec(),
@@ -30,12 +33,17 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin) {
                     tokio::time::sleep(Duration::from_millis(number() as u64)).await;
                     b"+slept\r\n".to_vec()
                 }
+                b"LATER" => {
+                    later = b"+late\r\n";
+                    Vec::new()
+                }
                 b"DIE" => return,
                 b"MUTE" => std::future::pending().await,
                 b"JUNK" => b"?what\r\n".to_vec(),
                 b"UNASKED" => b"+one\r\n+two\r\n".to_vec(),
                 _ => b"-ERR unknown\r\n".to_vec(),
             };
+            let out = [before, &answer].concat();
             if writer.write_all(&out).await.is_err() || writer.flush().await.is_err() {
                 return;
             }
@@ -65,9 +73,13 @@ async fn peer() -> (String, Arc<AtomicU64>) {
     (addr, accepted)
 }
 
+/// Longer than any answer takes, on however slow a machine. It bounds a hang.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 fn config(addr: &str) -> LinkConfig {
     LinkConfig {
-        call_timeout: Duration::from_millis(400),
+        connect_timeout: PATIENCE,
+        call_timeout: PATIENCE,
         reconnect_min: Duration::from_millis(5),
         reconnect_max: Duration::from_millis(50),
         ..LinkConfig::new(addr)
@@ -79,7 +91,7 @@ fn echoed(text: &str) -> Result<Reply, LinkError> {
 }
 
 async fn within<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), work).await.expect("done in time")
+    tokio::time::timeout(2 * PATIENCE, work).await.expect("done in time")
 }
 
 /// Replies have no names: if order were lost, one caller would get another's session.
@@ -91,10 +103,7 @@ async fn a_thousand_callers_get_their_own_replies() {
         let link = link.clone();
         tokio::spawn(async move {
             let text = format!("caller-{n}");
-            assert_eq!(
-                link.call_within(&[b"ECHO", text.as_bytes()], Duration::from_secs(10)).await,
-                echoed(&text)
-            );
+            assert_eq!(link.call(&[b"ECHO", text.as_bytes()]).await, echoed(&text));
         })
     });
     for caller in callers.collect::<Vec<_>>() {
@@ -138,14 +147,15 @@ async fn it_reconnects_and_reports_what_was_lost() {
 /// A peer that is away must not make its callers wait for it one by one.
 #[tokio::test]
 async fn calls_fail_fast_while_the_peer_is_away() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap().to_string();
-    drop(listener);
+    // Bound and not listening: refused, and nobody else's port meanwhile.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let addr = socket.local_addr().unwrap().to_string();
     let link = Link::open(LinkConfig { reconnect_max: Duration::from_secs(60), ..config(&addr) });
     assert_eq!(within(link.call(&[b"ECHO", b"x"])).await, Err(LinkError::Down));
     assert!(link.last_error().is_some() && !link.is_up());
     // And comes back by itself once the peer does.
-    let listener = TcpListener::bind(&addr).await.unwrap();
+    let listener = socket.listen(16).unwrap();
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
             tokio::spawn(serve(socket));
@@ -162,7 +172,7 @@ async fn a_late_reply_does_not_shift_the_others() {
     let link = Link::open(config(&addr));
     within(link.up()).await.unwrap();
     let limit = Duration::from_millis(20);
-    assert_eq!(within(link.call_within(&[b"SLEEP", b"150"], limit)).await, Err(LinkError::Timeout));
+    assert_eq!(within(link.call_within(&[b"LATER"], limit)).await, Err(LinkError::Timeout));
     assert_eq!(within(link.call(&[b"ECHO", b"mine"])).await, echoed("mine"));
     assert_eq!(accepted.load(Ordering::SeqCst), 1, "the connection was kept");
 }
@@ -171,7 +181,8 @@ async fn a_late_reply_does_not_shift_the_others() {
 #[tokio::test]
 async fn a_silent_peer_is_given_up() {
     let (addr, accepted) = peer().await;
-    let link = Link::open(config(&addr));
+    let link = Link::open(LinkConfig { call_timeout: Duration::from_millis(400), ..config(&addr) });
+    within(link.up()).await.unwrap();
     assert_eq!(within(link.call(&[b"MUTE"])).await, Err(LinkError::Timeout));
     within(async {
         while link.call(&[b"ECHO", b"x"]).await != echoed("x") {
@@ -179,7 +190,7 @@ async fn a_silent_peer_is_given_up() {
         }
     })
     .await;
-    assert_eq!(accepted.load(Ordering::SeqCst), 2);
+    assert!(accepted.load(Ordering::SeqCst) >= 2, "the silent connection was not kept");
 }
 
 /// A reply over the limit must not be gathered in memory, and the connection's place in the stream is lost.
@@ -218,8 +229,8 @@ async fn too_many_calls_are_refused() {
     within(link.up()).await.unwrap();
     let mut sleep = Vec::new();
     gs_resp::encode_command(&mut sleep, &[b"SLEEP", b"50"]);
-    let limit = Duration::from_secs(5);
-    let (one, two) = (link.start(sleep.clone(), 1, limit).unwrap(), link.start(sleep, 1, limit).unwrap());
+    let (one, two) =
+        (link.start(sleep.clone(), 1, PATIENCE).unwrap(), link.start(sleep, 1, PATIENCE).unwrap());
     assert_eq!(link.call(&[b"ECHO", b"x"]).await, Err(LinkError::Overflow));
     within(one).await.unwrap();
     within(two).await.unwrap();
@@ -251,7 +262,7 @@ async fn closing_ends_all_calls_and_dropping_ends_the_connection() {
     within(link.up()).await.unwrap();
     let calling = tokio::spawn({
         let link = link.clone();
-        async move { link.call_within(&[b"SLEEP", b"5000"], Duration::from_secs(30)).await }
+        async move { link.call(&[b"MUTE"]).await }
     });
     while link.pending() == 0 {
         tokio::task::yield_now().await;
@@ -272,7 +283,7 @@ async fn closing_ends_all_calls_and_dropping_ends_the_connection() {
 #[tokio::test(flavor = "multi_thread")]
 async fn large_calls_and_large_replies_at_once_do_not_deadlock() {
     let (addr, _) = peer().await;
-    let link = Link::open(LinkConfig { call_timeout: Duration::from_secs(15), ..config(&addr) });
+    let link = Link::open(config(&addr));
     let text = "y".repeat(400 << 10);
     let calls: Vec<_> = (0..40)
         .map(|_| {

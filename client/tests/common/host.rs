@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gs_client::sessions::{LruConfig, RelayConfig, SessionCacheManager};
 
-use super::FakeRelay;
+use super::{FakeRelay, PATIENCE};
 
 /// A machine: a directory for its section, which goes with it.
 pub(crate) struct Host {
@@ -33,7 +33,11 @@ impl Host {
     }
 
     pub(crate) async fn open(&self, relay: &FakeRelay) -> SessionCacheManager {
-        let sessions = SessionCacheManager::open(self.lru(true), config(relay)).await.unwrap();
+        self.open_with(config(relay)).await
+    }
+
+    pub(crate) async fn open_with(&self, config: RelayConfig) -> SessionCacheManager {
+        let sessions = SessionCacheManager::open(self.lru(true), config).await.unwrap();
         ready(&sessions).await;
         sessions
     }
@@ -50,16 +54,23 @@ impl Drop for Host {
     }
 }
 
+/// A lease that no pause of the machine ends, and calls that no pause makes late: what a story tells of is all that
+/// happens in it.
 pub(crate) fn config(relay: &FakeRelay) -> RelayConfig {
     RelayConfig {
         relays: vec![relay.addr.to_string()],
-        timeout: Duration::from_millis(600),
-        lease: Duration::from_millis(400),
+        timeout: PATIENCE,
+        lease: PATIENCE,
         heartbeat: Duration::from_millis(40),
         ..RelayConfig::default()
     }
 }
 
+/// For stories in which the lease lapses: soon enough to be waited for.
+pub(crate) fn forgetful(relay: &FakeRelay) -> RelayConfig {
+    RelayConfig { lease: Duration::from_secs(2), ..config(relay) }
+}
+
 pub(crate) async fn ready(sessions: &SessionCacheManager) {
-    tokio::time::timeout(Duration::from_secs(10), sessions.ready()).await.expect("a lease in time").unwrap();
+    tokio::time::timeout(PATIENCE, sessions.ready()).await.expect("a lease in time").unwrap();
 }

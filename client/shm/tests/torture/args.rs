@@ -12,6 +12,8 @@ pub(crate) enum Which {
 #[derive(Clone, Debug)]
 pub(crate) struct Args {
     pub(crate) seconds: u64,
+    /// Seconds that it may go on after that if too little was done to show anything.
+    pub(crate) longer: u64,
     pub(crate) seed: u64,
     pub(crate) workers: usize,
     /// Stop workers too, not only kill them.
@@ -30,6 +32,7 @@ impl Default for Args {
     fn default() -> Args {
         Args {
             seconds: 30,
+            longer: 0,
             seed: 1,
             workers: 8,
             stop: false,
