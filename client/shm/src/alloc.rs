@@ -7,6 +7,7 @@ use crate::record::{self, ChainWord, Deadline, Shape};
 use crate::section::Section;
 use crate::sync::{AtomicU64, Ordering, fence, mutant};
 use crate::types::NewRecord;
+use crate::words::store_words;
 use smallvec::SmallVec;
 
 /// Blocks taken for one record, all WRITING(me); the head has the generation that all will bear.
@@ -230,26 +231,6 @@ impl Section {
     }
 }
 
-#[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri, feature = "crash-points"))))]
-pub(crate) use crate::map::{store_words, zero_words};
-
-/// Stores little-endian bytes into as many words as both have: the path of every machine without one of its own, and of
-/// whoever counts or orders each store.
-#[cfg(not(all(target_arch = "x86_64", not(any(loom, shuttle, miri, feature = "crash-points")))))]
-fn store_words(words: &[AtomicU64], from: &[[u8; 8]]) {
-    for (word, bytes) in words.iter().zip(from) {
-        word.store(u64::from_le_bytes(*bytes), Ordering::Relaxed);
-    }
-}
-
-/// Zeroes words; as [`store_words`].
-#[cfg(not(all(target_arch = "x86_64", not(any(loom, shuttle, miri, feature = "crash-points")))))]
-pub(crate) fn zero_words(words: &[AtomicU64]) {
-    for word in words {
-        word.store(0, Ordering::Relaxed);
-    }
-}
-
 /// The payload of a record on its way into its blocks: the words of its key, then those of its value.
 struct Payload<'a> {
     parts: [&'a [u8]; 2],
@@ -276,22 +257,6 @@ impl Payload<'_> {
 #[cfg(all(test, not(any(loom, shuttle))))]
 mod tests {
     use super::*;
-
-    // Words are stored and zeroed exactly as many as there are, whatever way the machine has for it: not one beside them.
-    #[test]
-    fn as_many_words_as_asked_for() {
-        for count in 0..40 {
-            let words: Vec<AtomicU64> = (0..44).map(|_| AtomicU64::new(u64::MAX)).collect();
-            let from: Vec<[u8; 8]> = (1..=count).map(u64::to_le_bytes).collect();
-            let seen = || words.iter().map(|word| word.load(Ordering::Relaxed)).collect::<Vec<_>>();
-            let wanted = |at: u64| if (2..2 + count).contains(&at) { at - 1 } else { u64::MAX };
-            store_words(&words[2..], &from);
-            assert_eq!(seen(), (0..44).map(wanted).collect::<Vec<_>>(), "{count}");
-            zero_words(&words[2..2 + count as usize]);
-            let zeroed = |at: u64| if (2..2 + count).contains(&at) { 0 } else { u64::MAX };
-            assert_eq!(seen(), (0..44).map(zeroed).collect::<Vec<_>>(), "{count}");
-        }
-    }
 
     // A record is cut into blocks of any size at any place: inside its key, between key and value, inside the value,
     // with and without bytes that fill no word.

@@ -5,6 +5,7 @@ use crate::layout::BUCKET_SLOTS;
 use crate::record::{Head, W_ID_HI, W_ID_LO};
 use crate::sync::{Ordering, mutant};
 use crate::types::KeyId;
+use crate::words::tag_bits;
 
 /// Tag of a key: the low bits of `hi`; its bucket comes from the high bits.
 #[inline]
@@ -22,21 +23,6 @@ const LOOSE_ENOUGH: usize = if cfg!(any(loom, shuttle)) { BUCKET_SLOTS } else { 
 pub(crate) struct Place {
     pub(crate) bucket: u64,
     pub(crate) index: usize,
-}
-
-#[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri))))]
-use crate::map::tag_bits;
-
-/// One bit for each slot that bears a tag: the path of every machine without one of its own, and of the model
-/// checkers.
-#[cfg(not(all(target_arch = "x86_64", not(any(loom, shuttle, miri)))))]
-fn tag_bits(bucket: &[crate::sync::AtomicU64], tag: u16) -> u32 {
-    // Acquire: a slot passed over here was not linked yet, or was emptied after the fence moved, and whoever
-    // proves absence from that must see the move.
-    bucket
-        .iter()
-        .enumerate()
-        .fold(0, |bits, (at, word)| bits | u32::from(Slot(word.load(Ordering::Acquire)).tag() == tag) << at)
 }
 
 /// The places of one bucket that bear a tag, in slot order. Found without a branch for each slot: which of eight it
@@ -224,32 +210,5 @@ impl<'a> Mem<'a> {
             }
         }
         best.map(|(_, place, slot)| (place, slot))
-    }
-}
-
-#[cfg(all(test, not(any(loom, shuttle))))]
-mod tests {
-    use super::*;
-    use crate::sync::AtomicU64;
-
-    // The machine's own way of finding tags sees exactly the slots that bear one, at their places: neighbours in
-    // value, tags with the sign bit, and tags in the other parts of a word are not taken for it.
-    #[test]
-    fn tags_are_found_where_they_are() {
-        for tag in [0u16, 1, 0x7fff, 0x8000, 0xffff, 0xabcd] {
-            for at in 0..8 {
-                for near in [0, 8] {
-                    let words: Vec<AtomicU64> = (0..8u64)
-                        .map(|n| {
-                            let top = if n == at { tag } else { tag.wrapping_add(1 << (n + near)) };
-                            AtomicU64::new(u64::from(top) << 48 | u64::from(tag) << (16 * (n % 3)))
-                        })
-                        .collect();
-                    assert_eq!(tag_bits(&words, tag), 1 << at, "tag {tag:x} at {at}");
-                }
-            }
-        }
-        let all: Vec<AtomicU64> = (0..8).map(|_| AtomicU64::new(5 << 48)).collect();
-        assert_eq!(tag_bits(&all, 5), 0xff);
     }
 }

@@ -56,6 +56,7 @@ mod section;
 mod settle;
 mod sync;
 mod types;
+mod words;
 
 pub use advice::{Fit, Mix};
 pub use config::{

@@ -278,177 +278,179 @@ pub(crate) fn prefetch<T>(word: &T) {
     let _ = word;
 }
 
-/// Moves a multiple of eight bytes to or from the section, a cache line at a time instead of a word.
-///
-/// The words may be written or read by others meanwhile. A copy by the language's own means would then be undefined,
-/// and one by atomics goes word by word; an assembly block is neither. The block counts as an access to memory, so the
-/// compiler keeps it on its side of every fence, and this processor keeps loads in order, and stores. Aligned words are
-/// not torn within a wider access in practice; the checksum judges what was read all the same.
-///
-/// # Safety
-/// `bytes` bytes can be read at `from` and written at `to`, and the two do not overlap.
+/// This processor's way of moving words in bulk; [`crate::words`] says who takes it.
 #[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri))))]
-#[inline]
-unsafe fn move_words(from: *const u8, to: *mut u8, bytes: usize) {
-    // SAFETY: the caller's; only the named registers and flags change, and the stack is not used.
-    unsafe {
-        std::arch::asm!(
-            "sub {left}, 64",
-            "jb 3f",
-            "2:",
-            "movdqu {a}, [{from}]",
-            "movdqu {b}, [{from} + 16]",
-            "movdqu {c}, [{from} + 32]",
-            "movdqu {d}, [{from} + 48]",
-            "movdqu [{to}], {a}",
-            "movdqu [{to} + 16], {b}",
-            "movdqu [{to} + 32], {c}",
-            "movdqu [{to} + 48], {d}",
-            "add {from}, 64",
-            "add {to}, 64",
-            "sub {left}, 64",
-            "jae 2b",
-            "3:",
-            "test {left:l}, 32",
-            "jz 4f",
-            "movdqu {a}, [{from}]",
-            "movdqu {b}, [{from} + 16]",
-            "movdqu [{to}], {a}",
-            "movdqu [{to} + 16], {b}",
-            "add {from}, 32",
-            "add {to}, 32",
-            "4:",
-            "test {left:l}, 16",
-            "jz 5f",
-            "movdqu {a}, [{from}]",
-            "movdqu [{to}], {a}",
-            "add {from}, 16",
-            "add {to}, 16",
-            "5:",
-            "test {left:l}, 8",
-            "jz 6f",
-            "movq {a}, qword ptr [{from}]",
-            "movq qword ptr [{to}], {a}",
-            "6:",
-            left = inout(reg) bytes => _,
-            from = inout(reg) from => _,
-            to = inout(reg) to => _,
-            a = out(xmm_reg) _,
-            b = out(xmm_reg) _,
-            c = out(xmm_reg) _,
-            d = out(xmm_reg) _,
-            options(nostack),
-        );
-    }
-}
+#[cfg_attr(feature = "crash-points", allow(dead_code, reason = "stores are counted there, one by one"))]
+pub(crate) mod bulk {
+    use crate::sync::AtomicU64;
 
-/// Appends words as little-endian bytes. What it read is believed only after the control word was found unmoved, as
-/// with any other way of copying.
-#[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri))))]
-#[inline]
-pub(crate) fn append_words(words: &[AtomicU64], out: &mut Vec<u8>) {
-    let bytes = words.len() * 8;
-    out.reserve(bytes);
-    let len = out.len();
-    // SAFETY: the source is `bytes` readable bytes of the slice; the target is the Vec's own spare room, which
-    // was just made that large and overlaps nothing; all of it is written before the length says so.
-    unsafe {
-        move_words(words.as_ptr().cast(), out.as_mut_ptr().add(len), bytes);
-        out.set_len(len + bytes);
+    /// Moves a multiple of eight bytes to or from the section, a cache line at a time instead of a word.
+    ///
+    /// The words may be written or read by others meanwhile. A copy by the language's own means would then be undefined,
+    /// and one by atomics goes word by word; an assembly block is neither. The block counts as an access to memory, so the
+    /// compiler keeps it on its side of every fence, and this processor keeps loads in order, and stores. Aligned words are
+    /// not torn within a wider access in practice; the checksum judges what was read all the same.
+    ///
+    /// # Safety
+    /// `bytes` bytes can be read at `from` and written at `to`, and the two do not overlap.
+    #[inline]
+    unsafe fn move_words(from: *const u8, to: *mut u8, bytes: usize) {
+        // SAFETY: the caller's; only the named registers and flags change, and the stack is not used.
+        unsafe {
+            std::arch::asm!(
+                "sub {left}, 64",
+                "jb 3f",
+                "2:",
+                "movdqu {a}, [{from}]",
+                "movdqu {b}, [{from} + 16]",
+                "movdqu {c}, [{from} + 32]",
+                "movdqu {d}, [{from} + 48]",
+                "movdqu [{to}], {a}",
+                "movdqu [{to} + 16], {b}",
+                "movdqu [{to} + 32], {c}",
+                "movdqu [{to} + 48], {d}",
+                "add {from}, 64",
+                "add {to}, 64",
+                "sub {left}, 64",
+                "jae 2b",
+                "3:",
+                "test {left:l}, 32",
+                "jz 4f",
+                "movdqu {a}, [{from}]",
+                "movdqu {b}, [{from} + 16]",
+                "movdqu [{to}], {a}",
+                "movdqu [{to} + 16], {b}",
+                "add {from}, 32",
+                "add {to}, 32",
+                "4:",
+                "test {left:l}, 16",
+                "jz 5f",
+                "movdqu {a}, [{from}]",
+                "movdqu [{to}], {a}",
+                "add {from}, 16",
+                "add {to}, 16",
+                "5:",
+                "test {left:l}, 8",
+                "jz 6f",
+                "movq {a}, qword ptr [{from}]",
+                "movq qword ptr [{to}], {a}",
+                "6:",
+                left = inout(reg) bytes => _,
+                from = inout(reg) from => _,
+                to = inout(reg) to => _,
+                a = out(xmm_reg) _,
+                b = out(xmm_reg) _,
+                c = out(xmm_reg) _,
+                d = out(xmm_reg) _,
+                options(nostack),
+            );
+        }
     }
-}
 
-/// Stores little-endian bytes into as many words as both have: the other direction. Who reads meanwhile does not believe
-/// what it got.
-#[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri, feature = "crash-points"))))]
-#[inline]
-pub(crate) fn store_words(words: &[AtomicU64], from: &[[u8; 8]]) {
-    let bytes = words.len().min(from.len()) * 8;
-    // SAFETY: both slices have that many bytes and cannot overlap: one is borrowed as plain bytes, which the mapping
-    // never is. The words are atomics, so a shared borrow may be written through.
-    unsafe { move_words(from.as_ptr().cast(), words.as_ptr().cast_mut().cast(), bytes) }
-}
-
-/// Zeroes words, a cache line at a time; as [`move_words`] does.
-#[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri, feature = "crash-points"))))]
-#[inline]
-pub(crate) fn zero_words(words: &[AtomicU64]) {
-    // SAFETY: writes the words of the slice and nothing else; they are atomics, so a shared borrow may. Only the named
-    // registers and flags change, and the stack is not used.
-    unsafe {
-        std::arch::asm!(
-            "pxor {zero}, {zero}",
-            "sub {left}, 8",
-            "jb 3f",
-            "2:",
-            "movdqu [{to}], {zero}",
-            "movdqu [{to} + 16], {zero}",
-            "movdqu [{to} + 32], {zero}",
-            "movdqu [{to} + 48], {zero}",
-            "add {to}, 64",
-            "sub {left}, 8",
-            "jae 2b",
-            "3:",
-            "add {left}, 8",
-            "jz 5f",
-            "4:",
-            "movq qword ptr [{to}], {zero}",
-            "add {to}, 8",
-            "dec {left}",
-            "jnz 4b",
-            "5:",
-            left = inout(reg) words.len() => _,
-            to = inout(reg) words.as_ptr() => _,
-            zero = out(xmm_reg) _,
-            options(nostack),
-        );
+    /// Appends words as little-endian bytes. What it read is believed only after the control word was found unmoved, as
+    /// with any other way of copying.
+    #[inline]
+    pub(crate) fn append_words(words: &[AtomicU64], out: &mut Vec<u8>) {
+        let bytes = words.len() * 8;
+        out.reserve(bytes);
+        let len = out.len();
+        // SAFETY: the source is `bytes` readable bytes of the slice; the target is the Vec's own spare room, which
+        // was just made that large and overlaps nothing; all of it is written before the length says so.
+        unsafe {
+            move_words(words.as_ptr().cast(), out.as_mut_ptr().add(len), bytes);
+            out.set_len(len + bytes);
+        }
     }
-}
 
-/// Which slots of a bucket bear a tag in their top 16 bits, one bit for each.
-///
-/// Eight loads by the language's own atomics and what follows them are many of a hit's instructions. Slots
-/// are aligned words, which no x86-64 processor tears within a wider load, and each of its loads acquires.
-/// [`crate::blocks::Slot`]s found here are loaded again before they are followed.
-#[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri))))]
-#[inline]
-pub(crate) fn tag_bits(bucket: &[AtomicU64], tag: u16) -> u32 {
-    let Some(bucket) = bucket.first_chunk::<8>() else {
-        return 0;
-    };
-    let bits: u32;
-    // SAFETY: reads 64 bytes from an array of eight words, writes nothing but the named registers, and does not
-    // use the stack.
-    unsafe {
-        let tags = std::arch::x86_64::_mm_set1_epi16(tag.cast_signed());
-        std::arch::asm!(
-            "movdqu {a}, [{bucket}]",
-            "movdqu {b}, [{bucket} + 16]",
-            "movdqu {c}, [{bucket} + 32]",
-            "movdqu {d}, [{bucket} + 48]",
-            // The upper half of each word, then its upper half: the tags, sign-extended so that packing
-            // cannot saturate.
-            "shufps {a}, {b}, 0xdd",
-            "shufps {c}, {d}, 0xdd",
-            "psrad {a}, 16",
-            "psrad {c}, 16",
-            "packssdw {a}, {c}",
-            "pcmpeqw {a}, {tags}",
-            "packsswb {a}, {a}",
-            "pmovmskb {bits:e}, {a}",
-            // Packed with itself: the upper eight bits repeat the lower.
-            "movzx {bits:e}, {bits:l}",
-            bucket = in(reg) bucket.as_ptr(),
-            tags = in(xmm_reg) tags,
-            bits = lateout(reg) bits,
-            a = out(xmm_reg) _,
-            b = out(xmm_reg) _,
-            c = out(xmm_reg) _,
-            d = out(xmm_reg) _,
-            options(nostack, readonly, preserves_flags),
-        );
+    /// Stores little-endian bytes into as many words as both have: the other direction. Who reads meanwhile does not believe
+    /// what it got.
+    #[inline]
+    pub(crate) fn store_words(words: &[AtomicU64], from: &[[u8; 8]]) {
+        let bytes = words.len().min(from.len()) * 8;
+        // SAFETY: both slices have that many bytes and cannot overlap: one is borrowed as plain bytes, which the mapping
+        // never is. The words are atomics, so a shared borrow may be written through.
+        unsafe { move_words(from.as_ptr().cast(), words.as_ptr().cast_mut().cast(), bytes) }
     }
-    bits
+
+    /// Zeroes words, a cache line at a time; as [`move_words`] does.
+    #[inline]
+    pub(crate) fn zero_words(words: &[AtomicU64]) {
+        // SAFETY: writes the words of the slice and nothing else; they are atomics, so a shared borrow may. Only the named
+        // registers and flags change, and the stack is not used.
+        unsafe {
+            std::arch::asm!(
+                "pxor {zero}, {zero}",
+                "sub {left}, 8",
+                "jb 3f",
+                "2:",
+                "movdqu [{to}], {zero}",
+                "movdqu [{to} + 16], {zero}",
+                "movdqu [{to} + 32], {zero}",
+                "movdqu [{to} + 48], {zero}",
+                "add {to}, 64",
+                "sub {left}, 8",
+                "jae 2b",
+                "3:",
+                "add {left}, 8",
+                "jz 5f",
+                "4:",
+                "movq qword ptr [{to}], {zero}",
+                "add {to}, 8",
+                "dec {left}",
+                "jnz 4b",
+                "5:",
+                left = inout(reg) words.len() => _,
+                to = inout(reg) words.as_ptr() => _,
+                zero = out(xmm_reg) _,
+                options(nostack),
+            );
+        }
+    }
+
+    /// Which slots of a bucket bear a tag in their top 16 bits, one bit for each.
+    ///
+    /// Eight loads by the language's own atomics and what follows them are many of a hit's instructions. Slots
+    /// are aligned words, which no x86-64 processor tears within a wider load, and each of its loads acquires.
+    /// [`crate::blocks::Slot`]s found here are loaded again before they are followed.
+    #[inline]
+    pub(crate) fn tag_bits(bucket: &[AtomicU64], tag: u16) -> u32 {
+        let Some(bucket) = bucket.first_chunk::<8>() else {
+            return 0;
+        };
+        let bits: u32;
+        // SAFETY: reads 64 bytes from an array of eight words, writes nothing but the named registers, and does not
+        // use the stack.
+        unsafe {
+            let tags = std::arch::x86_64::_mm_set1_epi16(tag.cast_signed());
+            std::arch::asm!(
+                "movdqu {a}, [{bucket}]",
+                "movdqu {b}, [{bucket} + 16]",
+                "movdqu {c}, [{bucket} + 32]",
+                "movdqu {d}, [{bucket} + 48]",
+                // The upper half of each word, then its upper half: the tags, sign-extended so that packing
+                // cannot saturate.
+                "shufps {a}, {b}, 0xdd",
+                "shufps {c}, {d}, 0xdd",
+                "psrad {a}, 16",
+                "psrad {c}, 16",
+                "packssdw {a}, {c}",
+                "pcmpeqw {a}, {tags}",
+                "packsswb {a}, {a}",
+                "pmovmskb {bits:e}, {a}",
+                // Packed with itself: the upper eight bits repeat the lower.
+                "movzx {bits:e}, {bits:l}",
+                bucket = in(reg) bucket.as_ptr(),
+                tags = in(xmm_reg) tags,
+                bits = lateout(reg) bits,
+                a = out(xmm_reg) _,
+                b = out(xmm_reg) _,
+                c = out(xmm_reg) _,
+                d = out(xmm_reg) _,
+                options(nostack, readonly, preserves_flags),
+            );
+        }
+        bits
+    }
 }
 
 /// Ends the process at once, as a kill would: no destructors, no flushing.

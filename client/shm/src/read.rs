@@ -7,6 +7,7 @@ use crate::record::{self, Head};
 use crate::section::{Section, count};
 use crate::sync::{AtomicU64, Ordering, fence, mutant};
 use crate::types::{KeyId, Leased, Lookup, Meta};
+use crate::words::append_words;
 
 /// Scans of one lookup before it answers [`Lookup::Contended`].
 const READ_TRIES: usize = if cfg!(loom) { 1 } else { 4 };
@@ -281,18 +282,5 @@ impl<'a> PayloadWords<'a> {
         }
         out.truncate(end);
         true
-    }
-}
-
-#[cfg(all(target_arch = "x86_64", not(any(loom, shuttle, miri))))]
-use crate::map::append_words;
-
-/// Appends words as bytes. The path of every machine without one of its own, and of the model checkers.
-#[cfg(not(all(target_arch = "x86_64", not(any(loom, shuttle, miri)))))]
-fn append_words(words: &[AtomicU64], out: &mut Vec<u8>) {
-    let start = out.len();
-    out.resize(start + words.len() * 8, 0);
-    for (to, from) in out[start..].as_chunks_mut::<8>().0.iter_mut().zip(words) {
-        *to = from.load(Ordering::Relaxed).to_le_bytes();
     }
 }

@@ -1,6 +1,5 @@
 //! Ending records: killing, scrubbing, freeing, and doing the same for those who died at it.
 
-use crate::alloc::zero_words;
 use crate::blocks::{Ctl, Mem, Slot, State};
 use crate::index::tag;
 use crate::layout::{FORGOTTEN, HEAD_WORDS};
@@ -8,6 +7,7 @@ use crate::record::{ChainWord, Deadline, Head, Shape, W_CHAIN, W_DEADLINE, W_SHA
 use crate::section::{Section, count};
 use crate::sync::{Ordering, fence, mutant};
 use crate::types::KeyId;
+use crate::words::zero_words;
 use crate::{KEY_BYTES_LIMIT, Mode};
 
 /// Reloads of a control word while killing. Within one generation a record changes state a few times only;
