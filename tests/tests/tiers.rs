@@ -167,6 +167,14 @@ fn two_copies_are_kept_where_they_are_asked_for_or_refused() {
     assert_eq!(cluster.reliefs[0].wire().call(&["GET", "two"]), Value::bulk("value"));
     assert_eq!(peek::tiers(&mut wire, "two"), ["relay", "expansion"]);
     assert_eq!(count(&mut wire), 1, "two copies are one session");
+    // Whoever extends its life does not know how it was stored.
+    for (touch, pttl) in
+        [(vec!["GS.TOUCH", "two", "PX", "90000"], 60_000), (vec!["EXPIRE", "two", "200"], 90_000)]
+    {
+        assert_eq!(wire.call(&touch), Value::Int(1));
+        assert_eq!(peek::tiers(&mut wire, "two"), ["relay", "expansion"], "after {touch:?}");
+        assert!(cluster.reliefs[0].wire().call(&["PTTL", "two"]).int() > pttl, "after {touch:?}");
+    }
 
     let alone = Plan::relay("16mb").start();
     let refused = alone.wire().call(&["GS.SET", "two", "value", "COPIES", "2"]);

@@ -182,7 +182,7 @@ fn policy(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let node = ctx.node.clone();
     if let Some(relay) = node.relay() {
         let link = relay.downstream().ok_or_else(|| Refusal::new(Code::Unavailable, SIBLING_AWAY))?;
-        return ctx.pass_on(link, &args.iter().collect::<Vec<_>>(), SIBLING_AWAY);
+        return ctx.pass_on_map(link, &args.iter().collect::<Vec<_>>(), SIBLING_AWAY);
     }
     let Some(params) = params(&node) else {
         return Err(Refusal::syntax().into());

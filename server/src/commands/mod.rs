@@ -121,12 +121,27 @@ impl Ctx<'_> {
     /// Sends words to a peer and its reply back to the client. `away` is what the client reads when the peer
     /// does not answer: nothing is known then, so it is never nil.
     pub fn pass_on(&mut self, link: Link, words: &[&[u8]], away: &'static str) -> Outcome {
+        self.pass_on_as(link, words, away, wire::forward)
+    }
+
+    /// As [`Ctx::pass_on`], where the reply's flat pairs are maps.
+    pub fn pass_on_map(&mut self, link: Link, words: &[&[u8]], away: &'static str) -> Outcome {
+        self.pass_on_as(link, words, away, wire::forward_map)
+    }
+
+    fn pass_on_as(
+        &mut self,
+        link: Link,
+        words: &[&[u8]],
+        away: &'static str,
+        write: fn(&mut Writer<'_>, &gs_resp::Reply),
+    ) -> Outcome {
         let mut out = Vec::new();
         gs_resp::encode_command(&mut out, words);
         self.later(async move {
             // As it came, because nodes speak RESP2 to each other and mostly one of them asks.
             let reply = link.call_whole(out).await.map_err(|_| Refusal::new(Code::Unavailable, away))?;
-            Ok(Box::new(move |w: &mut Writer<'_>| wire::forward_whole(w, &reply)) as Answer)
+            Ok(Box::new(move |w: &mut Writer<'_>| wire::forward_whole(w, &reply, write)) as Answer)
         })
     }
 

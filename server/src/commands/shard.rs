@@ -1,9 +1,11 @@
 //! `GS.SHARD`: who owns which slot, and how reliefs come and go.
 
-use crate::commands::{Answer, Command, Ctx, Outcome, Reply, SIBLING_AWAY};
+mod change;
+
+use crate::commands::{Answer, Command, Ctx, Outcome, Reply, SIBLING_AWAY, Stop};
 use crate::core::members::Tier;
 use crate::core::node::Node;
-use crate::roles::{sibling, wire};
+use gs_client::link::Link;
 use gs_resp::{
     AclCategories, Arg, Args, Arity, Code, Flags, Group, Keys, Refusal, Reply as Peer, Roles, Spec, Writer,
     slot_of,
@@ -103,11 +105,11 @@ pub const COMMANDS: &[Command] = &[
             "assign",
             -2,
             Roles::RELAY.or(Roles::SIBLING),
-            &[NAME.optional(), Arg::integer("weight").optional()],
+            &[Arg::block("share", &[NAME, Arg::integer("weight")]).optional()],
             "Assigns the slots anew; a node's weight may be given, 0 takes all slots from it.",
             "The new epoch.",
         ),
-        run: assign,
+        run: change::assign,
     },
     Command {
         spec: row(
@@ -115,10 +117,10 @@ pub const COMMANDS: &[Command] = &[
             3,
             Roles::RELAY.or(Roles::SIBLING),
             &[NAME],
-            "A node keeps what it holds and gets nothing new.",
+            "A node keeps what it holds and gets nothing new, until ASSIGN gives it a weight.",
             "OK.",
         ),
-        run: drain,
+        run: change::drain,
     },
     Command {
         spec: row(
@@ -126,10 +128,11 @@ pub const COMMANDS: &[Command] = &[
             -3,
             Roles::RELAY.or(Roles::SIBLING),
             &[NAME, Arg::token_only("force", "FORCE").optional()],
-            "A node leaves; with FORCE what it still holds is given up and counted as lost.",
-            "The sessions given up.",
+            "A node leaves; with FORCE what it still holds is given up and counted as lost. Of a node that came back \
+             without its sessions, those are given up first, and it stays.",
+            "How many sessions were given up: those with no other copy.",
         ),
-        run: leave,
+        run: change::leave,
     },
     Command {
         spec: row(
@@ -148,7 +151,7 @@ pub const COMMANDS: &[Command] = &[
             "A relief joins.",
             "Its index.",
         ),
-        run: join,
+        run: change::join,
     },
     Command {
         spec: row(
@@ -165,7 +168,7 @@ pub const COMMANDS: &[Command] = &[
             "A relief is alive.",
             "OK.",
         ),
-        run: beat,
+        run: change::beat,
     },
 ];
 
@@ -175,12 +178,20 @@ fn container(_: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
 
 /// Passes the whole command on to the sibling; none when this is the sibling.
 fn passed(ctx: &mut Ctx<'_>, args: Args<'_>) -> Option<Outcome> {
-    let node = ctx.node.clone();
+    let link = link_for(ctx.node)?;
+    Some(link.and_then(|link| ctx.pass_on(link, &args.iter().collect::<Vec<_>>(), SIBLING_AWAY)))
+}
+
+/// As [`passed`], where maps come back.
+fn passed_map(ctx: &mut Ctx<'_>, args: Args<'_>) -> Option<Outcome> {
+    let link = link_for(ctx.node)?;
+    Some(link.and_then(|link| ctx.pass_on_map(link, &args.iter().collect::<Vec<_>>(), SIBLING_AWAY)))
+}
+
+/// The link of a relay to its sibling, if it is there.
+fn link_for(node: &Node) -> Option<Result<Link, Stop>> {
     let relay = node.relay()?;
-    let Some(link) = relay.downstream() else {
-        return Some(Err(Refusal::new(Code::Unavailable, SIBLING_AWAY).into()));
-    };
-    Some(ctx.pass_on(link, &args.iter().collect::<Vec<_>>(), SIBLING_AWAY))
+    Some(relay.downstream().ok_or_else(|| Refusal::new(Code::Unavailable, SIBLING_AWAY).into()))
 }
 
 fn slots(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
@@ -208,7 +219,7 @@ fn slots(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 }
 
 fn nodes(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    if let Some(outcome) = passed(ctx, args) {
+    if let Some(outcome) = passed_map(ctx, args) {
         return outcome;
     }
     let node: Arc<Node> = ctx.node.clone();
@@ -216,8 +227,9 @@ fn nodes(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         let Some(sibling) = node.sibling() else {
             return Err(Refusal::syntax());
         };
-        let known = sibling.relay.call(&[b"GS.MEMBER", b"LIST"]).await.ok();
-        let known = known.as_ref().and_then(Peer::as_array).unwrap_or_default().to_vec();
+        let away = || Refusal::new(Code::Unavailable, "the relay does not answer; try again later");
+        let known = sibling.relay.call(&[b"GS.MEMBER", b"LIST"]).await.map_err(|_| away())?;
+        let known = known.as_array().ok_or_else(away)?.to_vec();
         Ok(Box::new(move |w: &mut Writer<'_>| write_nodes(w, &node, &known)) as Answer)
     })
 }
@@ -259,7 +271,7 @@ fn write_nodes(w: &mut Writer<'_>, node: &Node, known: &[Peer]) {
 }
 
 fn of(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    if let Some(outcome) = passed(ctx, args) {
+    if let Some(outcome) = passed_map(ctx, args) {
         return outcome;
     }
     let node = ctx.node.clone();
@@ -288,100 +300,4 @@ fn epoch(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     }
     let epoch = ctx.node.sibling().map_or(0, |sibling| sibling.placement.read().epoch);
     ctx.int(epoch as i64)
-}
-
-fn assign(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    if let Some(outcome) = passed(ctx, args) {
-        return outcome;
-    }
-    let weight = match args.len() {
-        2 => None,
-        4 => Some((wire::text(args, 2)?, wire::number(args, 3)?)),
-        _ => return Err(Refusal::wrong_arity("gs.shard|assign").into()),
-    };
-    match sibling::assign(ctx.node, weight) {
-        Some(epoch) => ctx.int(epoch as i64),
-        None => Err(unknown(args).into()),
-    }
-}
-
-fn unknown(args: Args<'_>) -> Refusal {
-    let name = String::from_utf8_lossy(args.get(2).unwrap_or_default()).into_owned();
-    Refusal::err(format!("no relief is named '{name}'; GS.SHARD NODES lists them"))
-}
-
-fn drain(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    if let Some(outcome) = passed(ctx, args) {
-        return outcome;
-    }
-    if sibling::drain(ctx.node, wire::text(args, 2)?, true) { ctx.ok() } else { Err(unknown(args).into()) }
-}
-
-fn leave(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    if let Some(outcome) = passed(ctx, args) {
-        return outcome;
-    }
-    let name = wire::text(args, 2)?.to_string();
-    let force = match args.get(3) {
-        None => false,
-        Some(word) if word.eq_ignore_ascii_case(b"FORCE") && args.len() == 4 => true,
-        Some(_) => return Err(Refusal::syntax().into()),
-    };
-    let node = ctx.node.clone();
-    ctx.later(async move {
-        let Some(sibling) = node.sibling() else {
-            return Err(Refusal::syntax());
-        };
-        let mut call: Vec<&[u8]> = vec![b"GS.MEMBER", b"LEAVE", name.as_bytes()];
-        if force {
-            call.push(b"FORCE");
-        }
-        let away = |_| Refusal::new(Code::Unavailable, "the relay does not answer; try again later");
-        let reply = sibling.relay.call(&call).await.map_err(away)?;
-        if reply.error().is_none() {
-            sibling::leave(&node, &name);
-        }
-        Ok(Box::new(move |w: &mut Writer<'_>| wire::forward(w, &reply)) as Answer)
-    })
-}
-
-fn join(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let name = wire::text(args, 2)?.to_string();
-    let tier = args
-        .get(3)
-        .and_then(Tier::parse)
-        .ok_or_else(|| Refusal::err("a relief's role is relief-expansion or relief-aging"))?;
-    let (addr, incarnation) = (wire::text(args, 4)?.to_string(), wire::text(args, 6)?.to_string());
-    let (capacity, objects) = (wire::number(args, 5)?, wire::number(args, 8)?);
-    // A relief that listens on all addresses is reached where it comes from.
-    let addr = match addr.rsplit_once(':') {
-        Some(("0.0.0.0" | "[::]" | "", port)) => {
-            std::net::SocketAddr::new(ctx.conn.info.addr.ip(), port.parse().unwrap_or(0)).to_string()
-        }
-        _ => addr,
-    };
-    let node = ctx.node.clone();
-    ctx.later(async move {
-        let index = sibling::join(node, name, tier, addr, capacity, objects, incarnation).await?;
-        Ok(Box::new(move |w: &mut Writer<'_>| w.uint(u64::from(index))) as Answer)
-    })
-}
-
-fn beat(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let node = ctx.node.clone();
-    let (name, incarnation) = (wire::text(args, 2)?, wire::text(args, 3)?);
-    let figures = [wire::number(args, 4)?, wire::number(args, 5)?, wire::number(args, 6)?];
-    let Some(sibling) = node.sibling() else {
-        return Err(Refusal::syntax().into());
-    };
-    let placement = sibling.placement.read();
-    let Some(peer) = placement.peers.iter().find(|p| p.name == name && p.incarnation == incarnation) else {
-        return Err(Refusal::err("not joined: send GS.SHARD JOIN first").into());
-    };
-    peer.heard_ms.store(node.now_ms(), Ordering::Release);
-    for (slot, figure) in [&peer.objects, &peer.used, &peer.total].into_iter().zip(figures) {
-        slot.store(figure, Ordering::Relaxed);
-    }
-    drop(placement);
-    ctx.ok()
 }

@@ -12,7 +12,7 @@ mod entry;
 
 pub use entry::{COPY_BITS, Holder, NODE_MAX, Relocated};
 
-use crate::core::directory::entry::{Entry, SHADOW};
+use crate::core::directory::entry::{Entry, SECOND, SHADOW};
 use gs_client::cache::KeyId;
 use hashbrown::HashTable;
 use parking_lot::Mutex;
@@ -214,15 +214,49 @@ impl Directory {
         self.retain(|entry_db, _| db.is_some_and(|db| db != entry_db));
     }
 
-    /// Forgets all copies of one node and returns how many readable ones it held.
+    /// Forgets all copies of one node and returns how many sessions are lost by that: those with no other copy. Of
+    /// those that have one, it is counted from now on.
     pub fn forget_node(&self, node: u16) -> u64 {
         let mut lost = 0;
-        self.retain(|_, holder| {
-            let gone = holder.node == node;
-            lost += u64::from(gone && !holder.shadow);
-            !gone
-        });
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            let gone: Vec<Entry> = shard.table.iter().filter(|e| e.node() == node).copied().collect();
+            shard.table.retain(|e| e.node() != node);
+            self.entries.fetch_sub(gone.len() as u64, Ordering::AcqRel);
+            for entry in gone.iter().filter(|e| e.counts()) {
+                let mut others =
+                    shard.table.iter_hash_mut(entry.tag).filter(|e| e.tag == entry.tag && !e.shadow());
+                match others.next() {
+                    Some(other) => other.word &= !SECOND,
+                    None => lost += 1,
+                }
+            }
+        }
+        self.recount();
         lost
+    }
+
+    /// Sessions of which a node has the only copy.
+    pub fn only_on(&self, node: u16) -> u64 {
+        let alone = |table: &HashTable<Entry>, entry: &Entry| {
+            !table.iter_hash(entry.tag).any(|e| e.tag == entry.tag && !e.shadow() && e.node() != node)
+        };
+        let of_shard = |shard: &Mutex<Shard>| {
+            let table = &shard.lock().table;
+            table.iter().filter(|e| e.node() == node && e.counts() && alone(table, e)).count() as u64
+        };
+        self.shards.iter().map(of_shard).sum()
+    }
+
+    /// A session whose first copy is gone is counted by its second one.
+    pub fn count_second(&self, id: &KeyId, db: u8) {
+        self.edit(id, db, |list| {
+            if !list.iter().any(Entry::counts)
+                && let Some(second) = list.iter_mut().find(|e| !e.shadow())
+            {
+                second.word &= !SECOND;
+            }
+        });
     }
 
     /// Readable copies on each of the given nodes.
@@ -312,10 +346,26 @@ mod tests {
         assert_eq!((dir.live(2), dir.len()), (2, 3));
         assert_eq!(dir.shadow_all(&id(1), 2).0.len(), 2);
         assert_eq!((dir.live(2), dir.len()), (1, 3));
-        assert_eq!(dir.forget_node(5), 1);
+        assert_eq!((dir.only_on(5), dir.forget_node(5)), (1, 1));
         assert_eq!((dir.live(2), dir.len()), (0, 1));
         dir.flush(Some(2));
         assert!(dir.is_empty());
+    }
+
+    /// A session is lost with its last copy, and counted as long as there is one.
+    #[test]
+    fn a_session_with_another_copy_is_not_lost() {
+        let dir = Directory::default();
+        for n in 1..4 {
+            dir.insert(&id(n), 0, 5, 10, 100 + n);
+        }
+        dir.insert_second(&id(1), 0, 6, 10, 200);
+        dir.insert_second(&id(4), 0, 5, 10, 104);
+        assert_eq!((dir.live(0), dir.only_on(5)), (3, 2));
+        assert_eq!(dir.forget_node(5), 2);
+        assert_eq!((dir.live(0), dir.len()), (1, 1));
+        assert_eq!(dir.forget_node(6), 1);
+        assert_eq!(dir.live(0), 0);
     }
 
     /// A pass-on between reliefs that names a copy which is no longer the readable one is refused.

@@ -82,6 +82,9 @@ pub struct Member {
     /// True once an operator gave it up: its contents are never believed again.
     #[serde(default)]
     pub left: bool,
+    /// The share of the slots that an operator gave it, 0 for none; none for what its capacity says.
+    #[serde(default)]
+    pub weight: Option<u64>,
     /// False while it may hold a copy that nobody listed: one that was sent to it and not settled. Until its
     /// next report, what is overwritten or destroyed is remembered.
     #[serde(skip)]
@@ -170,10 +173,11 @@ impl Members {
             (member.state, member.addr, member.tier) = (State::Up, addr.to_string(), tier);
             return Ok((member.index, None));
         }
-        let mut lost = None;
+        let (mut lost, mut weight) = (None, None);
         for member in saved.members.iter_mut().filter(|m| m.name == name && m.state != State::Lost) {
             member.state = State::Lost;
-            lost = Some(member.index);
+            // An operator's word is about the node, whatever it holds.
+            (lost, weight) = (Some(member.index), member.weight);
         }
         let used: Vec<u16> = saved.members.iter().map(|m| m.index).collect();
         let index = (0..NODE_MAX)
@@ -195,6 +199,7 @@ impl Members {
             reported: false,
             audited: false,
             left: false,
+            weight,
             doubts: 0,
         });
         self.save(&saved).map_err(|e| format!("the list of members cannot be saved: {e}"))?;
@@ -207,9 +212,9 @@ impl Members {
         let Some(member) = saved.members.iter_mut().find(|m| m.index == index) else {
             return false;
         };
-        let before = member.state;
+        let before = (member.state, member.weight);
         f(member);
-        if member.state != before
+        if (member.state, member.weight) != before
             && let Err(e) = self.save(&saved)
         {
             tracing::error!(error = %e, "the list of members cannot be saved");
@@ -217,18 +222,15 @@ impl Members {
         true
     }
 
-    /// Gives up all members of a name; returns their indexes.
-    pub fn remove(&self, name: &str) -> Vec<u16> {
+    /// Gives up members.
+    pub fn remove(&self, indexes: &[u16]) {
         let mut saved = self.saved.write();
-        let mut gone = Vec::new();
-        for member in saved.members.iter_mut().filter(|m| m.name == name && !m.left) {
+        for member in saved.members.iter_mut().filter(|m| indexes.contains(&m.index)) {
             (member.state, member.left) = (State::Lost, true);
-            gone.push(member.index);
         }
         if let Err(e) = self.save(&saved) {
             tracing::error!(error = %e, "the list of members cannot be saved");
         }
-        gone
     }
 
     /// A member by its index.
@@ -288,6 +290,7 @@ mod tests {
         assert_eq!(again.join("a", Tier::Aging, "h:9", "x").unwrap(), (1, None));
         assert_eq!(again.join("a", Tier::Aging, "h:9", "z").unwrap(), (3, Some(1)));
         assert_eq!(again.get(1).unwrap().state, State::Lost);
-        assert_eq!(again.remove("a"), [1, 3]);
+        again.remove(&[1]);
+        assert_eq!(again.list().iter().map(|m| m.index).collect::<Vec<_>>(), [2, 3]);
     }
 }

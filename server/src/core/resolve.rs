@@ -230,10 +230,13 @@ async fn ask(node: &Arc<Node>, relay: &Relay, db: u8, key: &[u8]) -> Found {
                     let _lock = node.stripes.lock(&id);
                     if node.cache.section().fence(&id) == fence
                         && relay.directory.remove(&id, db, holder.node, holder.copy)
-                        && !relay.directory.is_below(&id)
                     {
-                        // Its holder's own word of it comes later, and finds nothing to be told any more.
-                        node.expired(db, key, &id);
+                        if relay.directory.is_below(&id) {
+                            relay.directory.count_second(&id, db);
+                        } else {
+                            // Its holder's own word of it comes later, and finds nothing to be told any more.
+                            node.expired(db, key, &id);
+                        }
                     }
                 }
                 Err(refusal) => unknown = Some(refusal),

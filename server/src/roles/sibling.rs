@@ -9,7 +9,7 @@ mod members;
 mod placement;
 
 pub use lane::{Lane, Turn};
-pub use members::{Held, assign, drain, join, keys_page, leave};
+pub use members::{Held, assign, join, keys_page, leave, weigh};
 pub use placement::{Peer, Placement, Share, Tables};
 
 use crate::core::members::Tier;
@@ -218,7 +218,7 @@ async fn greet(node: Arc<Node>) {
                         *known = life;
                         let mut placement = sibling.placement.write();
                         placement.peers.clear();
-                        placement.assign();
+                        placement.assign(node.clock.unix_ms());
                     }
                     greeted = sibling.relay.connections();
                     // The relay doubts everyone after a hello: what is joined already reports again.

@@ -166,15 +166,37 @@ pub fn integers(reply: &Reply) -> Option<Vec<i64>> {
     }
 }
 
-/// Writes a peer's reply, which came as RESP2, on to a client.
-pub fn forward_whole(w: &mut Writer<'_>, reply: &[u8]) {
+/// Writes a peer's reply, which came as RESP2, on to a client; `write` is how, where the client speaks RESP3.
+pub fn forward_whole(w: &mut Writer<'_>, reply: &[u8], write: fn(&mut Writer<'_>, &Reply)) {
     // An error of ours is counted and worded like any other.
     if w.proto == Protocol::Resp2 && reply.first() != Some(&b'-') {
         return w.out.extend_from_slice(reply);
     }
     match gs_resp::decode_reply(reply) {
-        Ok(reply) => forward(w, &reply),
+        Ok(reply) => write(w, &reply),
         Err(_) => w.error(&Refusal::err("the peer's answer was not understood")),
+    }
+}
+
+/// A peer's error as one of this node.
+pub fn refusal(text: &str) -> Refusal {
+    let (code, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let code = Code::from_prefix(code.as_bytes()).unwrap_or(Code::Err);
+    Refusal::new(code, rest.to_string())
+}
+
+/// Writes a peer's reply on to a client, its flat pairs as maps: so nodes send them to each other.
+pub fn forward_map(w: &mut Writer<'_>, reply: &Reply) {
+    match reply {
+        Reply::Array(list) if list.first().is_some_and(|item| item.as_array().is_some()) => {
+            w.array(list.len());
+            list.iter().for_each(|item| forward_map(w, item));
+        }
+        Reply::Array(list) if !list.is_empty() && list.len().is_multiple_of(2) => {
+            w.map(list.len() / 2);
+            list.iter().for_each(|item| forward(w, item));
+        }
+        other => forward(w, other),
     }
 }
 
@@ -182,11 +204,7 @@ pub fn forward_whole(w: &mut Writer<'_>, reply: &[u8]) {
 pub fn forward(w: &mut Writer<'_>, reply: &Reply) {
     match reply {
         Reply::Simple(text) => w.simple(text),
-        Reply::Error(text) => {
-            let (code, rest) = text.split_once(' ').unwrap_or((text, ""));
-            let code = Code::from_prefix(code.as_bytes()).unwrap_or(Code::Err);
-            w.error(&Refusal::new(code, rest.to_string()));
-        }
+        Reply::Error(text) => w.error(&refusal(text)),
         Reply::Int(n) => w.int(*n),
         Reply::Bulk(bytes) => w.bulk(bytes),
         Reply::Null => w.null(),

@@ -162,8 +162,7 @@ pub(super) fn member(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             let (name, addr, life) = (wire::text(args, 2)?, wire::text(args, 4)?, wire::text(args, 5)?);
             let (index, lost) = relay.members.join(name, tier, addr, life).map_err(Refusal::err)?;
             if let Some(lost) = lost {
-                let sessions =
-                    relay.directory.count_by_node().iter().find(|(n, _)| *n == lost).map_or(0, |(_, n)| *n);
+                let sessions = relay.directory.only_on(lost);
                 node.metrics.lost.add(sessions);
                 for order in relay.outbox.forget(lost) {
                     relay.tombs.acknowledged(&order.id);
@@ -181,7 +180,8 @@ pub(super) fn member(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
                 (m.reported, m.audited, m.doubts) = (m.reported || empty, false, m.doubts + 1);
             });
             relay.members_changed();
-            return ints(ctx, &[i64::from(index)]);
+            let weight = relay.members.get(index).and_then(|m| m.weight);
+            return ints(ctx, &[i64::from(index), weight.map_or(-1, |weight| weight as i64)]);
         }
         b"DOUBTS" => {
             let doubts = relay.members.get(index()?).map_or(0, |m| m.doubts);
@@ -201,6 +201,10 @@ pub(super) fn member(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
                 }
             })
         }
+        b"WEIGHT" => {
+            let weight = wire::number(args, 3)?.min(i64::MAX as u64);
+            relay.members.update(index()?, |m| m.weight = Some(weight))
+        }
         b"LEAVE" => return leave(ctx, args),
         b"LIST" => return list(ctx),
         _ => return Err(Refusal::syntax().into()),
@@ -209,39 +213,56 @@ pub(super) fn member(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if done { ctx.ok() } else { Err(Refusal::err("no member has that index").into()) }
 }
 
+/// Gives up what a relief held with an earlier life, or else the relief itself. Answers how many sessions that were
+/// and whether the relief left.
+///
+/// Readers of what is lost are told to give it up. The node that has the name now must not go with it: what it holds
+/// is not lost, and nobody said that it shall be.
 fn leave(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let relay = ctx.node.owner()?;
-    let name = wire::text(args, 2)?;
-    let indexes: Vec<u16> = relay.members.list().iter().filter(|m| m.name == name).map(|m| m.index).collect();
-    if indexes.is_empty() {
+    let (name, force) = (wire::text(args, 2)?, args.is(3, "FORCE"));
+    let mut members = relay.members.list();
+    members.retain(|m| m.name == name);
+    if members.is_empty() {
         return Err(Refusal::err(format!("no relief is named '{name}'; GS.SHARD NODES lists them")).into());
     }
-    let held: u64 =
-        relay.directory.count_by_node().iter().filter(|(n, _)| indexes.contains(n)).map(|(_, n)| n).sum();
-    let unknown = relay.members.list().iter().any(|m| m.name == name && m.state != State::Lost && !m.audited);
-    if unknown && !args.is(3, "FORCE") {
-        let text =
-            format!("it is not known what relief '{name}' holds; GS.SHARD LEAVE {name} FORCE gives it up");
-        return Err(Refusal::err(text).into());
+    let leaves = members.iter().all(|m| m.state != State::Lost);
+    members.retain(|m| leaves || m.state == State::Lost);
+    let indexes: Vec<u16> = members.iter().map(|m| m.index).collect();
+    if !force {
+        if leaves && members.iter().any(|m| !m.audited) {
+            let text = format!(
+                "it is not known what relief '{name}' holds; GS.SHARD LEAVE {name} FORCE gives it up"
+            );
+            return Err(Refusal::err(text).into());
+        }
+        let counts = relay.directory.count_by_node();
+        let held: u64 = counts.iter().filter(|(n, _)| indexes.contains(n)).map(|(_, n)| n).sum();
+        if held > 0 {
+            let has = if leaves { "holds" } else { "came back without" };
+            let text =
+                format!("relief '{name}' {has} {held} sessions; GS.SHARD LEAVE {name} FORCE gives them up");
+            return Err(Refusal::err(text).into());
+        }
     }
-    if held > 0 && !args.is(3, "FORCE") {
-        let text =
-            format!("relief '{name}' holds {held} sessions; GS.SHARD LEAVE {name} FORCE gives them up");
-        return Err(Refusal::err(text).into());
-    }
-    for index in relay.members.remove(name) {
-        let lost = relay.directory.forget_node(index);
-        ctx.node.metrics.lost.add(lost);
+    relay.members.remove(&indexes);
+    let mut given_up = 0;
+    for index in indexes {
+        given_up += relay.directory.forget_node(index);
         for order in relay.outbox.forget(index) {
             relay.tombs.acknowledged(&order.id);
         }
     }
+    if leaves {
+        // Those of an earlier life were counted when it came back without them.
+        ctx.node.metrics.lost.add(given_up);
+    }
     relay.members_changed();
-    if held > 0 {
+    if given_up > 0 {
         // Which ones is not known by name.
         ctx.node.emptied(None);
     }
-    ctx.int(held as i64)
+    ints(ctx, &[given_up as i64, i64::from(leaves)])
 }
 
 fn list(ctx: &mut Ctx<'_>) -> Outcome {

@@ -54,16 +54,19 @@ pub(super) fn dropped(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             // Word that it was stored may still be on its way, and must not list what is gone.
             relay.condemned.lock().insert((index, copy), ctx.node.clock.unix_ms());
         }
-        // It was the one to be read, and no other copy is: the key itself is gone.
+        // Where it was the one to be read, and no other copy is, the key itself is gone.
         let here = || ctx.node.cache.section().peek(&id, key, ctx.node.now_ms()).is_some();
-        let gone = readable && !relay.directory.is_below(&id) && !here();
-        if was && item.is(4, "evicted") {
-            ctx.node.metrics.lost.add(1);
-            if gone {
+        let below = relay.directory.is_below(&id);
+        if was && below && !here() {
+            relay.directory.count_second(&id, db);
+        }
+        if was && readable && !below && !here() {
+            if item.is(4, "evicted") {
+                ctx.node.metrics.lost.add(1);
                 ctx.node.evicted(db, key, &id);
+            } else {
+                ctx.node.expired(db, key, &id);
             }
-        } else if was && gone {
-            ctx.node.expired(db, key, &id);
         }
     }
     ctx.ok()

@@ -6,7 +6,7 @@ use gs_client::cache::KeyId;
 pub const COPY_BITS: u32 = 46;
 const COPY_SHIFT: u32 = 18;
 pub(super) const SHADOW: u64 = 1 << 17;
-const SECOND: u64 = 1 << 16;
+pub(super) const SECOND: u64 = 1 << 16;
 const DB_SHIFT: u32 = 12;
 const NODE_MASK: u64 = (1 << 12) - 1;
 

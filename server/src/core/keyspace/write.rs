@@ -270,17 +270,10 @@ impl Node {
             return Ok(false);
         };
         let by = scope.client;
-        self.write(&Write {
-            db,
-            key,
-            id,
-            value: &value,
-            kind: meta.kind,
-            deadline_ms,
-            event,
-            by,
-            copies: None,
-        })?;
+        // What was asked to be twice stays twice: another deadline is not another wish.
+        let twice = self.relay().is_some_and(|relay| relay.directory.is_below(&id));
+        let (kind, copies) = (meta.kind, twice.then_some(2));
+        self.write(&Write { db, key, id, value: &value, kind, deadline_ms, event, by, copies })?;
         Ok(true)
     }
 

@@ -3,7 +3,7 @@
 use crate::core::members::Tier;
 use crate::core::node::Node;
 use crate::roles::pause;
-use crate::roles::sibling::{Lane, Peer, Sibling};
+use crate::roles::sibling::{Lane, Peer, Placement, Sibling};
 use crate::roles::wire;
 use gs_resp::{Code, Refusal, Reply, encode_arg, encode_arg_u64};
 use std::sync::Arc;
@@ -29,12 +29,13 @@ pub async fn join(
     let reply = sibling.relay.call(&args).await.map_err(|e| {
         Refusal::new(Code::Unavailable, format!("the relay cannot be reached ({e}); join again later"))
     })?;
-    let index = match &reply {
-        Reply::Array(words) => words.first().and_then(Reply::as_u64),
-        Reply::Error(text) => return Err(Refusal::err(text.clone())),
-        _ => None,
+    if let Some(text) = reply.error() {
+        return Err(wire::refusal(text));
+    }
+    let Some(&[index, weight]) = wire::integers(&reply).as_deref().and_then(<[i64]>::as_array) else {
+        return Err(Refusal::err("the relay gave no index"));
     };
-    let index = index.ok_or_else(|| Refusal::err("the relay gave no index"))? as u16;
+    let index = index as u16;
     {
         let mut placement = sibling.placement.write();
         let same = placement.peers.iter().any(|p| p.index == index && p.addr == addr && p.tier == tier);
@@ -50,7 +51,8 @@ pub async fn join(
                     .open_with(&addr, vec![vec![b"GS.IAM".to_vec(), incarnation.clone().into_bytes()]]),
                 addr,
                 incarnation,
-                weight: AtomicU64::new(capacity),
+                // What an operator said outlives this process.
+                weight: AtomicU64::new(u64::try_from(weight).unwrap_or(capacity.max(1))),
                 capacity,
                 heard_ms: AtomicU64::new(node.now_ms()),
                 objects: AtomicU64::new(0),
@@ -59,9 +61,8 @@ pub async fn join(
                 told_up: AtomicBool::new(true),
                 reports: AtomicU64::new(0),
                 lane: Lane::default(),
-                draining: AtomicBool::new(false),
             }));
-            placement.assign();
+            placement.assign(node.clock.unix_ms());
         }
     }
     tokio::spawn(report(node.clone(), index));
@@ -78,36 +79,38 @@ pub fn leave(node: &Node, name: &str) -> bool {
     placement.peers.retain(|peer| peer.name != name);
     let left = placement.peers.len() != before;
     if left {
-        placement.assign();
+        placement.assign(node.clock.unix_ms());
     }
     left
 }
 
-/// Assigns the slots anew, with another weight for one relief if one is given. The new epoch; none where no
-/// relief has that name.
-pub fn assign(node: &Node, weight: Option<(&str, u64)>) -> Option<u64> {
-    let mut placement = node.sibling()?.placement.write();
-    if let Some((name, weight)) = weight {
-        let peer = placement.peers.iter().find(|peer| peer.name == name)?;
-        peer.weight.store(weight, Ordering::Relaxed);
-        peer.draining.store(weight == 0, Ordering::Relaxed);
-    }
-    placement.assign();
-    Some(placement.epoch)
+/// Assigns the slots anew. The new epoch.
+pub fn assign(node: &Node) -> u64 {
+    let Some(sibling) = node.sibling() else { return 0 };
+    let mut placement = sibling.placement.write();
+    placement.assign(node.clock.unix_ms());
+    placement.epoch
 }
 
-/// A relief takes no new sessions, or does again.
-pub fn drain(node: &Node, name: &str, draining: bool) -> bool {
-    let Some(sibling) = node.sibling() else {
-        return false;
-    };
+/// Gives a relief another weight, 0 for no slots; the relay remembers it. The new epoch.
+pub async fn weigh(node: &Node, name: &str, weight: u64) -> Result<u64, Refusal> {
+    let unknown = || Refusal::err(format!("no relief is named '{name}'; GS.SHARD NODES lists them"));
+    let sibling = node.sibling().ok_or_else(unknown)?;
+    let find = |placement: &Placement| placement.peers.iter().find(|peer| peer.name == name).cloned();
+    let peer = find(&sibling.placement.read()).ok_or_else(unknown)?;
+    let words = [peer.index.to_string(), weight.to_string()];
+    let call: [&[u8]; 4] = [b"GS.MEMBER", b"WEIGHT", words[0].as_bytes(), words[1].as_bytes()];
+    let away = |_| Refusal::new(Code::Unavailable, "the relay does not answer; try again later");
+    let reply = sibling.relay.call(&call).await.map_err(away)?;
+    if let Some(text) = reply.error() {
+        return Err(wire::refusal(text));
+    }
     let mut placement = sibling.placement.write();
-    let Some(peer) = placement.peers.iter().find(|peer| peer.name == name) else {
-        return false;
-    };
-    peer.draining.store(draining, Ordering::Relaxed);
-    placement.assign();
-    true
+    // It may have joined under another address meanwhile.
+    let peer = find(&placement).ok_or_else(unknown)?;
+    peer.weight.store(weight, Ordering::Relaxed);
+    placement.assign(node.clock.unix_ms());
+    Ok(placement.epoch)
 }
 
 /// Copies of a report sent in one message.

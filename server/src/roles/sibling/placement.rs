@@ -21,7 +21,7 @@ pub struct Peer {
     pub incarnation: String,
     /// Bytes it can hold.
     pub capacity: u64,
-    /// Its share of the slots.
+    /// Its share of the slots; 0 while it takes no new sessions, on an operator's word.
     pub weight: AtomicU64,
     /// The link to it.
     pub link: Link,
@@ -39,8 +39,6 @@ pub struct Peer {
     pub told_up: AtomicBool,
     /// Reports asked for; while one runs, more only make it run again.
     pub reports: AtomicU64,
-    /// True while it takes no new sessions, on an operator's word.
-    pub draining: AtomicBool,
 }
 
 impl Peer {
@@ -50,13 +48,8 @@ impl Peer {
     }
 
     fn share(&self) -> Share<'_> {
-        Share {
-            index: self.index,
-            name: &self.name,
-            tier: self.tier,
-            weight: self.weight.load(Ordering::Relaxed),
-            draining: self.draining.load(Ordering::Relaxed),
-        }
+        let weight = self.weight.load(Ordering::Relaxed);
+        Share { index: self.index, name: &self.name, tier: self.tier, weight, draining: weight == 0 }
     }
 }
 
@@ -130,7 +123,8 @@ pub struct Placement {
     /// The reliefs by index.
     pub peers: Vec<Arc<Peer>>,
     tables: Tables,
-    /// Grows with each change of an owner.
+    /// Grows with each change of an owner, also over the lives of siblings: it is never below the wall clock's
+    /// milliseconds at the last change.
     pub epoch: u64,
 }
 
@@ -167,10 +161,10 @@ impl Placement {
     }
 
     /// Owners anew, after a relief joined or left.
-    pub(super) fn assign(&mut self) {
+    pub(super) fn assign(&mut self, unix_ms: u64) {
         let shares: Vec<Share<'_>> = self.peers.iter().map(|peer| peer.share()).collect();
         self.tables = Tables::of(&shares);
-        self.epoch += 1;
+        self.epoch = (self.epoch + 1).max(unix_ms);
     }
 
     /// Slots of a tier as ranges of equal owner.
