@@ -1,4 +1,7 @@
 //! Every operation of a section in private memory, owner mode unless said otherwise; each ends with `check`.
+//!
+//! `MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-disable-stacked-borrows" cargo +nightly miri test -p gs-shm --test
+//! operations --test model_map` does the same in ordinary vectors, where sections and counts are smaller (`sized`).
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 #[path = "operations/cache.rs"]
@@ -11,9 +14,21 @@ mod handoff;
 use gs_shm::*;
 
 const NOW: u64 = 1_000_000;
+/// Longest value of these sections.
+const LONGEST: usize = sized(100_000, 10_000);
+
+/// A size or a count, and what it is where miri follows every step.
+const fn sized(real: usize, miri: usize) -> usize {
+    if cfg!(miri) { miri } else { real }
+}
 
 fn cfg() -> SectionConfig {
-    SectionConfig { capacity_bytes: 1 << 20, value_bytes_max: 100_000, ..SectionConfig::default() }
+    SectionConfig {
+        capacity_bytes: sized(1 << 20, 112 << 10) as u64,
+        block_bytes: sized(BLOCK_BYTES_DEFAULT as usize, 1024) as u32,
+        value_bytes_max: LONGEST as u32,
+        ..SectionConfig::default()
+    }
 }
 
 fn owner() -> Section {
@@ -103,7 +118,7 @@ fn many_at_once_read_as_one_by_one() {
 #[test]
 fn values_of_every_length() {
     let s = owner();
-    for len in (0..1200).chain([5000, 99_999, 100_000]) {
+    for len in (0..1200).step_by(sized(1, 61)).chain([5000, LONGEST - 1, LONGEST]) {
         let value: Vec<u8> = (0..len).map(|i| (i * 7 % 251) as u8).collect();
         let key = format!("key-{len}");
         let done = put(&s, key.as_bytes(), &value, 1);
@@ -123,8 +138,9 @@ fn values_of_every_length() {
 fn out_of_range_is_refused() {
     let s = owner();
     put(&s, b"k", b"old", 5);
-    let long = vec![1; 100_001];
-    assert_eq!(s.put(&rec(&s, b"k", &long, 6), NOW), Err(PutError::TooLarge { len: 100_001, max: 100_000 }));
+    let long = vec![1; LONGEST + 1];
+    let refused = PutError::TooLarge { len: LONGEST as u64 + 1, max: LONGEST as u64 };
+    assert_eq!(s.put(&rec(&s, b"k", &long, 6), NOW), Err(refused));
     let key = vec![1; 65_536];
     assert!(matches!(s.put(&rec(&s, &key, b"", 6), NOW), Err(PutError::KeyTooLarge { .. })));
     assert!(matches!(
@@ -272,6 +288,7 @@ fn flush_is_per_database() {
 
 // Epochs have 16 bits: a record flushed once must not come back when they have gone round.
 #[test]
+#[cfg_attr(miri, ignore = "65,536 flushes of what one flush shows; `cargo test` does them")]
 fn epochs_go_round_without_resurrection() {
     let s = owner();
     put(&s, b"k", b"old", 1);
@@ -286,7 +303,7 @@ fn epochs_go_round_without_resurrection() {
 fn scan_shows_each_once() {
     let s = owner();
     let mut expected = Vec::new();
-    for i in 0..500 {
+    for i in 0..sized(500, 60) {
         let key = format!("key:{i}");
         let deadline_ms = if i % 5 == 0 { NOW + 1 } else { 0 };
         s.put(&NewRecord { deadline_ms, ..rec(&s, key.as_bytes(), b"v", 1) }, NOW).unwrap();
@@ -350,11 +367,12 @@ fn touches_are_counted_for_the_hand() {
 fn threads_read_only_whole_values() {
     let s = owner();
     let keys: Vec<Vec<u8>> = (0..8).map(|i| format!("key{i}").into_bytes()).collect();
+    let versions = sized(2000, 12) as u64;
     std::thread::scope(|scope| {
         for part in 0..2 {
             let (s, keys) = (&s, &keys);
             scope.spawn(move || {
-                for version in 1..2000u64 {
+                for version in 1..versions {
                     for (i, key) in keys.iter().enumerate().skip(part).step_by(2) {
                         let len = (version as usize * 131 + i) % 1500;
                         let mut value = format!("{i}:{version}:").into_bytes();
@@ -368,7 +386,7 @@ fn threads_read_only_whole_values() {
         scope.spawn(move || {
             let mut last = [0u64; 8];
             let mut out = Vec::new();
-            while last.iter().any(|&v| v < 1999) {
+            while last.iter().any(|&v| v < versions - 1) {
                 for (i, key) in keys.iter().enumerate() {
                     out.clear();
                     match s.get(&s.key_id(0, key), key, NOW, true, &mut out, |_, _| ()) {

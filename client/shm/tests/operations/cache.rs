@@ -1,6 +1,6 @@
 //! Cache mode: fills under a ticket, eviction, leases.
 
-use super::{NOW, cfg, get, quiet, rec};
+use super::{LONGEST, NOW, cfg, get, quiet, rec, sized};
 use gs_shm::*;
 
 fn cache() -> Section {
@@ -84,16 +84,17 @@ fn cache_evicts_the_cold() {
     let hot = vec![7; 300];
     assert_eq!(fill(&s, b"hot", &hot, 1), Fill::Cached);
     let mut kept = 0;
-    for i in 0..20_000u64 {
+    let fills = sized(20_000, 120) as u64;
+    for i in 0..fills {
         let value = vec![1; (i * 37 % 3000) as usize];
         kept += u64::from(fill(&s, format!("k{i}").as_bytes(), &value, 1) == Fill::Cached);
         if i % 50 == 0 {
             assert!(get(&s, 0, b"hot", NOW).is_some(), "read often, evicted at {i}");
         }
     }
-    assert_eq!(kept, 20_000);
-    assert!(s.stats().evicted > 10_000);
-    let big = vec![3; 100_000];
+    assert_eq!(kept, fills);
+    assert!(s.stats().evicted > fills / 2);
+    let big = vec![3; LONGEST];
     assert_eq!(fill(&s, b"big", &big, 1), Fill::Cached);
     assert_eq!(get(&s, 0, b"big", NOW).unwrap().1, big);
     quiet(&s);
@@ -177,7 +178,7 @@ fn the_hand_evicts_what_was_chosen() {
     let mut s = cache();
     s.set_choose(the_most_read);
     assert_eq!(fill(&s, b"hot", b"v", 1), Fill::Cached);
-    for i in 0..20_000u64 {
+    for i in 0..sized(20_000, 150) {
         get(&s, 0, b"hot", NOW);
         assert_eq!(fill(&s, format!("k{i}").as_bytes(), b"v", 1), Fill::Cached);
     }
