@@ -259,7 +259,7 @@ group! {
         external: bool = row(Kind::Bool, "false");
         /// How long its answer is awaited.
         external_wait_ms: u64 = row(Kind::Millis { min: 1, max: 60_000 }, "200");
-        /// Copies kept of each session of this path, on different nodes, before its write is answered; GS.SET may ask otherwise.
+        /// Copies of each session of this path, on different nodes, before its write is answered; GS.SET may ask otherwise. Once it moves to another tier there is one.
         copies: u8 = row(Kind::Integer { min: 1, max: 2 }, "1");
     }
     with {

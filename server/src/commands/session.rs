@@ -107,7 +107,7 @@ pub const COMMANDS: &[Command] = &[
                 Arg::token_only("sync", "SYNC").optional(),
                 Arg::token_only("withversion", "WITHVERSION").optional(),
             ],
-            "Destroys sessions everywhere; with SYNC it answers when every front end has dropped them or its lease has lapsed.",
+            "Destroys sessions everywhere; with SYNC it answers when every front end has dropped them or its lease has lapsed, and is refused inside MULTI.",
             "How many existed; with WITHVERSION an array of that and the version of the delete.",
         ),
         run: del,
@@ -229,6 +229,11 @@ fn del(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             _ => break,
         }
         keys.pop();
+    }
+    if sync && ctx.conn.scope.held {
+        // Refused before anything is destroyed: EXEC waits for nobody.
+        let text = "GS.DEL with SYNC waits for front ends and cannot run inside a transaction; send it alone";
+        return Err(Refusal::err(text).into());
     }
     let (mut count, mut last): (i64, Option<Destroyed>) = (0, None);
     for key in keys {

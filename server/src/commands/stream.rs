@@ -37,12 +37,8 @@ pub const COMMANDS: &[Command] = &[
     Command {
         spec: row(
             "gs.stream",
-            -3,
-            &[
-                Arg::integer("from-seq"),
-                Arg::integer("relay-uuid"),
-                Arg::string("path").optional().multiple(),
-            ],
+            3,
+            &[Arg::integer("from-seq"), Arg::integer("relay-uuid")],
             "Follows the ordered stream of changes; needs RESP3.",
             "The relay's identity, the next event's number, 1 if nothing is missing before it, the lease in ms.",
         ),

@@ -78,11 +78,7 @@ fn tier(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let (hits, misses) = (node.metrics.hits.get(), node.metrics.misses.get());
     let paths: Vec<String> = node.paths.iter().map(|path| path.name.clone()).collect();
     let peers = peers(&node);
-    let pressure = gs_policies::pressure::level(
-        node.cache.section().free_blocks(),
-        total,
-        &gs_policies::params::Params::DEFAULT.pressure(),
-    );
+    let pressure = node.cache.pressure();
     let mut w = ctx.reply();
     w.map(15);
     for (label, text) in
