@@ -6,7 +6,7 @@ use gs_tests::sessions::{Load, key, next};
 use gs_tests::wait;
 use gs_tests::wire::{Value, Wire};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 const LOAD: Load = Load { count: 20_000, len: 384, ttl_s: 3_600, edition: 1 };
 
@@ -50,27 +50,27 @@ fn exactly_once(what: &str, seen: &BTreeMap<String, usize>) {
 
 /// Runs `look` while readers keep promoting, and with that demoting, random sessions.
 fn while_they_move(cluster: &Cluster, mut look: impl FnMut(&mut Wire)) {
-    let done = AtomicBool::new(false);
+    let (done, begun) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         let movers: Vec<_> = (0..2_u64)
             .map(|seed| {
-                let done = &done;
+                let (done, begun) = (&done, &begun);
                 scope.spawn(move || {
-                    let (mut wire, mut seed, mut moved) = (cluster.wire(), seed, 0_u64);
+                    let (mut wire, mut seed) = (cluster.wire(), seed);
                     while !done.load(Ordering::Relaxed) {
                         let n = (next(&mut seed) % LOAD.count as u64) as usize;
                         LOAD.check(&mut wire, n..n + 1, 600);
-                        moved += 1;
+                        begun.fetch_add(1, Ordering::Relaxed);
                     }
-                    moved
                 })
             })
             .collect();
-        let looked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| look(&mut cluster.wire())));
+        let looked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            wait::until_true("sessions move", || begun.load(Ordering::Relaxed) > 100);
+            look(&mut cluster.wire());
+        }));
         done.store(true, Ordering::Relaxed);
-        for mover in movers {
-            assert!(mover.join().expect("every read was right") > 0, "nothing moved meanwhile");
-        }
+        movers.into_iter().for_each(|mover| mover.join().expect("every read was right"));
         if let Err(panic) = looked {
             std::panic::resume_unwind(panic);
         }
@@ -111,21 +111,29 @@ fn keys_and_scan_give_each_session_once_while_sessions_move() {
     });
 }
 
+/// What every move changes: what the reliefs hold, and the relay's counts of what went down and came up.
+fn moves(cluster: &Cluster) -> Vec<String> {
+    let held = cluster.reliefs.iter().map(|n| n.wire().call(&["DBSIZE"]).int().to_string());
+    let info = cluster.wire().call(&["INFO", "everything"]).text();
+    let counts =
+        info.lines().filter(|l| ["gs_demoted_", "gs_promoted:"].iter().any(|name| l.starts_with(name)));
+    let all: Vec<String> = held.chain(counts.map(str::to_owned)).collect();
+    assert_eq!(all.len(), cluster.reliefs.len() + 3, "INFO counts moves: {info}");
+    all
+}
+
 #[test]
 fn a_scan_gives_each_session_exactly_once_when_none_moves() {
     let cluster = pressed();
-    // The demoter goes on after the last write, until there is room enough.
-    let held = || cluster.reliefs.iter().map(|n| n.wire().call(&["DBSIZE"]).int()).collect::<Vec<_>>();
-    let (mut last, mut same) = (held(), 0);
-    wait::until("nothing moves any more", || {
-        let now = held();
-        same = if now == last { same + 1 } else { 0 };
-        last = now;
-        if same == 50 { Ok(()) } else { Err(format!("{last:?}")) }
-    });
     let mut wire = cluster.wire();
     for count in ["10", "1000"] {
-        exactly_once(&format!("SCAN COUNT {count}"), &scan(&mut wire, count));
+        // The demoter goes on after the last write, until there is room enough.
+        let seen = wait::until("nothing moves during a scan", || {
+            let (before, seen) = (moves(&cluster), scan(&mut wire, count));
+            let after = moves(&cluster);
+            if before == after { Ok(seen) } else { Err(format!("{before:?} became {after:?}")) }
+        });
+        exactly_once(&format!("SCAN COUNT {count}"), &seen);
     }
 }
 

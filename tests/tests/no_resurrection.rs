@@ -2,7 +2,7 @@
 //! it expired, not by a message that was late.
 
 use gs_tests::cluster::{Cluster, Plan};
-use gs_tests::node::{Node, Spec, port_of};
+use gs_tests::node::{Node, Spec, knows_what_is_absent, port_of};
 use gs_tests::proxy::{Faults, Proxy};
 use gs_tests::sessions::{Load, key};
 use gs_tests::wire::{Value, Wire};
@@ -198,6 +198,7 @@ fn a_delete_that_cannot_reach_the_relief_yet_still_holds() {
         let nodes = cluster.sibling().call(&["GS.SHARD", "NODES"]).flat();
         if nodes.contains(&port_of(proxy.addr()).to_string()) { Ok(()) } else { Err(nodes) }
     });
+    knows_what_is_absent(&cluster.relay.addr());
     let mut wire = cluster.wire();
     assert_eq!(LOAD.write(&mut wire, 0..LOAD.count), []);
     assert!(proxy.passed() > 1_000_000, "the sessions did not pass the proxy");
