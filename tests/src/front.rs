@@ -4,12 +4,14 @@ use crate::node::remove_sections;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 /// A front-end machine. Its section goes with it.
 pub struct Machine {
     dir: PathBuf,
     relay: String,
     program: PathBuf,
+    lease: Duration,
 }
 
 /// One process on it.
@@ -23,7 +25,14 @@ impl Machine {
     /// A machine whose section lives in `dir`, in front of one relay. `program` is the test's own
     /// front-end process (`env!("CARGO_BIN_EXE_gs-test-front-end")`).
     pub fn new(dir: &Path, relay: &str, program: &str) -> Machine {
-        Machine { dir: dir.to_path_buf(), relay: relay.to_owned(), program: program.into() }
+        let lease = Duration::from_secs(1);
+        Machine { dir: dir.to_path_buf(), relay: relay.to_owned(), program: program.into(), lease }
+    }
+
+    /// Asks for a lease of this length instead of the default; the relay's `lease_ms` bounds it, too.
+    pub fn lease(mut self, lease: Duration) -> Machine {
+        self.lease = lease;
+        self
     }
 
     /// Starts a process that makes the section.
@@ -39,7 +48,7 @@ impl Machine {
     fn start(&self, how: &str) -> Process {
         let mut child = Command::new(&self.program)
             .arg(&self.dir)
-            .args([&self.relay, how])
+            .args([&self.relay, how, &self.lease.as_millis().to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [dir, relay, manage] = args.as_slice() else { anyhow::bail!("usage: DIR HOST:PORT create|attach") };
+    let [dir, relay, manage, lease_ms] = args.as_slice() else {
+        anyhow::bail!("usage: DIR HOST:PORT create|attach LEASE_MS")
+    };
     let lru = LruConfig {
         dir: dir.into(),
         manage_section: manage == "create",
@@ -16,7 +18,13 @@ fn main() -> anyhow::Result<()> {
         attach_wait: Duration::from_secs(60),
         ..LruConfig::default()
     };
-    let relay = RelayConfig { relays: vec![relay.clone()], ..RelayConfig::default() };
+    let relay = RelayConfig {
+        relays: vec![relay.clone()],
+        lease: Duration::from_millis(lease_ms.parse()?),
+        // A relay that answers late is the machine's doing; one that cannot be reached is told at once.
+        timeout: Duration::from_secs(5),
+        ..RelayConfig::default()
+    };
     let sessions = Sessions::open(lru, relay)?;
     println!("open");
     for line in std::io::stdin().lock().lines() {
