@@ -1,8 +1,8 @@
 //! Plain HTTP/1.1 GETs and Prometheus text, with nothing but a socket.
 
+use crate::wait;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
 /// Fetches a path; returns the status code and the body.
 pub fn get(addr: &str, path: &str) -> (u16, String) {
@@ -12,7 +12,7 @@ pub fn get(addr: &str, path: &str) -> (u16, String) {
 /// As [`get`], or says why not.
 pub fn try_get(addr: &str, path: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(addr)?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.set_read_timeout(Some(wait::PATIENCE))?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n")?;
     let mut reply = Vec::new();
     stream.read_to_end(&mut reply)?;

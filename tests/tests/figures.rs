@@ -118,7 +118,6 @@ fn the_slow_log_tells_no_secrets() {
     let node = Node::start(relay(&dir));
     let mut wire = node.wire();
     wire.call(&["CLIENT", "SETNAME", "joe"]);
-    assert_eq!(wire.call(&["SLOWLOG", "LEN"]), Value::Int(0));
     wire.call(&["CONFIG", "SET", "slowlog-log-slower-than", "0", "slowlog-max-len", "3"]);
     wire.call(&["SLOWLOG", "RESET"]);
     wire.pipeline(&[

@@ -72,7 +72,10 @@ fn a_relief_without_its_sibling_is_ready_and_says_so() {
     let mut cluster = Plan::relay("4mb").aging("4mb").start();
     let addr = cluster.reliefs[0].addr_of("relief-aging", "http");
     assert_eq!(http::get(&addr, "/readyz").0, 200);
-    assert!(!http::get(&addr, "/readyz").1.contains("no sibling"));
+    wait::until("it has its sibling", || match http::get(&addr, "/readyz").1 {
+        body if body.contains("no sibling") => Err(body),
+        _ => Ok(()),
+    });
     cluster.relay.kill();
     wait::until("the relief notices", || match http::get(&addr, "/readyz") {
         (200, body) if body.contains("no sibling") => Ok(()),

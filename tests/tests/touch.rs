@@ -26,7 +26,8 @@ fn fixed(node: &Node, wire: &mut Wire) -> [i64; 5] {
 #[test]
 fn a_longer_life_costs_no_rewrite() {
     let dir = tempfile::tempdir().expect("a directory can be made");
-    let node = Node::start(Spec::family(&dir.path().join("gs")));
+    let spec = Spec::family(&dir.path().join("gs")).flag("port", 0).flag("sibling-port", 0);
+    let node = Node::start(spec.flag("expansion-port", 0).flag("aging-port", 0));
     let mut wire = node.wire();
     wire.call(&["GS.SET", "s", "alice", "PX", "100000"]);
     let before = fixed(&node, &mut wire);

@@ -18,7 +18,6 @@ use gs_tests::node::{Node, Spec};
 use gs_tests::oracle::Oracle;
 use gs_tests::sessions::short;
 use gs_tests::wire::{Value, Wire, encode};
-use std::time::Duration;
 
 /// One call after the other on one connection, over an empty keyspace.
 #[derive(Clone, Debug)]
@@ -63,7 +62,6 @@ fn queues(script: &Script) -> bool {
 
 fn connect(addr: &str, protocol: Protocol) -> Wire {
     let mut wire = Wire::connect(addr);
-    wire.patience(Duration::from_secs(20));
     wire.call(&["FLUSHALL"]);
     if protocol == Protocol::Resp3 {
         wire.hello3();

@@ -19,7 +19,6 @@ struct Party {
 impl Party {
     fn connect(addr: &str, resp3: bool) -> Party {
         let mut wire = Wire::connect(addr);
-        wire.patience(Duration::from_secs(20));
         if resp3 {
             wire.hello3();
         }
@@ -50,16 +49,19 @@ impl Party {
 }
 
 /// Plays calls `PARTY WORD ...; ...` and returns what each party heard after each. A party whose name is a capital
-/// speaks RESP3. `{x}` is the number of party x; `PAUSE` lets 40 ms pass; `|` sends several calls in one write.
+/// speaks RESP3. `{x}` is the number of party x; `PAUSE` lets 40 ms pass, `LAPSE`
+/// more than a second, for a life that must not end before the calls in between; `|` sends several calls in one write.
 fn play(addr: &str, story: &str) -> Vec<String> {
     Wire::connect(addr).call(&["FLUSHALL"]);
     let mut parties: BTreeMap<String, Party> = BTreeMap::new();
     let (mut transcript, mut gone) = (Vec::new(), Vec::new());
     for line in story.split("; ") {
         let (name, call) = line.split_once(' ').expect("a party and a call");
-        if call == "PAUSE" {
+        if let Some(ms) =
+            [("PAUSE", 40), ("LAPSE", 1_040)].iter().find_map(|(w, ms)| (*w == call).then_some(*ms))
+        {
             let since = Instant::now();
-            gs_tests::wait::until_true("time passed", || since.elapsed() > Duration::from_millis(40));
+            gs_tests::wait::until_true("time passed", || since.elapsed() > Duration::from_millis(ms));
             continue;
         }
         if call == "GONE" {
@@ -153,8 +155,8 @@ fn watched_keys() {
         "b SET k 1; a WATCH k; b GETDEL k; a MULTI; a PING; a EXEC",
         "a WATCH k; b INCR k; a MULTI; a PING; a EXEC",
         "a WATCH j k; b MSET x 1 k 2; a MULTI; a PING; a EXEC",
-        "b SET k 1 PX 20; a WATCH k; a PAUSE; a MULTI; a PING; a EXEC",
-        "b SET k 1 PX 20; a WATCH k; a PAUSE; b GET k; a MULTI; a PING; a EXEC",
+        "b SET k 1 PX 1000; a WATCH k; a LAPSE; a MULTI; a PING; a EXEC",
+        "b SET k 1 PX 1000; a WATCH k; a LAPSE; b GET k; a MULTI; a PING; a EXEC",
         "b SET k 1 PX 20; b PAUSE; a WATCH k; b GET k; a MULTI; a PING; a EXEC",
         "b SET k 1 PX 20; b PAUSE; a WATCH k; a MULTI; a PING; a EXEC",
         "b SET k 1 PX 20; b PAUSE; a WATCH k; b DEL k; a MULTI; a PING; a EXEC",
@@ -205,7 +207,7 @@ fn client_side_caching() {
         "A CLIENT TRACKING ON; A GET k; A SET k 1; A GET k; A MULTI; A SET k 2; A GET k; A EXEC; A SET k 3; A FLUSHALL",
         "A CLIENT TRACKING ON|GET k|SET k 1|GET k|SET k 2|PING; A GET k|FLUSHALL|PING",
         "A CLIENT TRACKING ON NOLOOP; A GET k; A SET k 1; A GET k; b SET k 2; A GET k; A FLUSHALL",
-        "b SET k 1 PX 20; A CLIENT TRACKING ON; A GET k; A PAUSE; b GET k",
+        "b SET k 1 PX 1000; A CLIENT TRACKING ON; A GET k; A LAPSE; b GET k",
         "A CLIENT TRACKING ON OPTIN; A GET k; b SET k 1; A CLIENT CACHING YES; A GET k; b SET k 2; A GET k; b SET k 3",
         "A CLIENT TRACKING ON OPTIN; A CLIENT CACHING YES; A MULTI; A PTTL k; A GET k; A EXEC; b SET k 2; A GET k; b SET k 3",
         "A CLIENT TRACKING ON OPTIN; A CLIENT CACHING YES; A CLIENT ID; A GET k; b SET k 1; A CLIENT CACHING YES; A PING; A GET k; b SET k 2",
