@@ -124,14 +124,17 @@ struct Serving<S> {
     told: usize,
 }
 
-/// Serves one connection until it ends.
-pub async fn serve<S: Stream>(
+/// Serves one connection until it ends; what it is given to keep is dropped then, or when the future is.
+///
+/// No `async fn`, which would hold what it is called with twice: it is there for each of ten thousand connections.
+pub fn serve<S: Stream, K: Send>(
     node: Arc<Node>,
     info: Arc<ClientInfo>,
     stream: S,
     bounds: Bounds,
     signal: watch::Receiver<Signal>,
-) {
+    keep: K,
+) -> impl Future<Output = ()> + Send {
     let conn = Conn::new(&node, info);
     let mut serving = Serving {
         session: Session { node, conn },
@@ -146,10 +149,14 @@ pub async fn serve<S: Stream>(
         active: true,
         told: 0,
     };
-    // The listener may have spoken before this began.
-    serving.heed();
-    // An IO error has nobody left to be told.
-    let _ = serving.run().await;
+    async move {
+        // The listener may have spoken before this began.
+        serving.heed();
+        // An IO error has nobody left to be told.
+        let _ = serving.run().await;
+        // Taken along, to be dropped behind the rest.
+        let _ = &keep;
+    }
 }
 
 impl<S: Stream> Serving<S> {
@@ -280,9 +287,7 @@ impl<S: Stream> Serving<S> {
             self.pipe.shrink();
             self.ahead.shrink();
             let conn = &mut self.session.conn;
-            if conn.scratch.capacity() > CHUNK_BYTES {
-                conn.scratch = Vec::new();
-            }
+            conn.scratch = Vec::new();
             let silent = now_ms.saturating_sub(conn.info.active_ms.load(Ordering::Relaxed));
             // A link of the family is silent while there is nothing to say.
             let listens = !conn.subs.is_empty()

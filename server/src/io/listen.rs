@@ -224,24 +224,21 @@ impl Edge {
         let Guest { info, tls, entered } = guest;
         let (node, bounds, signal) = (self.node.clone(), self.bounds, self.signal.subscribe());
         let task = match self.acceptor.clone().filter(|_| tls) {
-            None => tokio::spawn({
-                let info = info.clone();
-                async move {
-                    // Also where the task is ended before it ran.
-                    let _entered = entered;
-                    serve(node, info, stream, bounds, signal).await;
-                }
-            }),
+            // It leaves the list also where the task is ended before it ran.
+            None => tokio::spawn(serve(node, info.clone(), stream, bounds, signal, entered)),
             Some(acceptor) => {
                 let (edge, info) = (self.clone(), info.clone());
                 tokio::spawn(async move {
-                    let _entered = entered;
                     let handshake = async {
                         let _turn = edge.handshakes.acquire().await;
                         acceptor.accept(stream).await
                     };
                     match tokio::time::timeout(HANDSHAKE, handshake).await {
-                        Ok(Ok(stream)) => serve(node, info, stream, bounds, signal).await,
+                        Ok(Ok(stream)) => {
+                            // Boxed: what TLS needs to know would be moved from one part of the task to another,
+                            // and there would be room for it in both.
+                            serve(node, info, Box::new(stream), bounds, signal, entered).await;
+                        }
                         failed => {
                             edge.node.metrics.tls_failures.add(1);
                             let reason = failed.map(|r| r.err().map(|e| e.to_string()));

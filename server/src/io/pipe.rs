@@ -14,8 +14,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 const READ_BYTES_MIN: usize = 1024;
 /// Room made for a read at most.
 const READ_BYTES_MAX: usize = 64 * 1024;
-/// Buffers larger than this are given back when the connection idles.
-const IDLE_BYTES: usize = 1024;
 
 /// What [`Pipe::turn`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,11 +135,11 @@ impl<S: Stream> Pipe<S> {
 
     /// Gives memory back while nothing is under way.
     pub fn shrink(&mut self) {
-        if self.input.is_empty() && self.input.capacity() > IDLE_BYTES {
+        if self.input.is_empty() {
             self.input = Vec::new();
             self.read_bytes = READ_BYTES_MIN;
         }
-        if self.out.is_empty() && self.out.capacity() > IDLE_BYTES {
+        if self.out.is_empty() {
             self.out = Vec::new();
         }
     }

@@ -136,6 +136,11 @@ impl Ahead {
         while self.end < input.len() && self.seen.len() < window {
             let place = self.seen.len();
             if self.parsers.len() == place {
+                if place == 0 {
+                    // Whoever does not pipeline needs one, and not the four that a first push makes room for.
+                    self.parsers.reserve_exact(1);
+                    self.seen.reserve_exact(1);
+                }
                 self.parsers.push(Parser::new());
             }
             let (at, rest) = (self.end, &input[self.end..]);

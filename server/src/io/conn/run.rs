@@ -97,7 +97,8 @@ impl<S: Stream> Serving<S> {
             let args = ahead.args(place, &seen, input);
             let mut flow = match self.at_once(seen.row, args) {
                 Tried::Done(flow) => flow,
-                Tried::Not(ran) => self.command(args, ran, &input[seen.end..]).await?,
+                // Boxed, because this is rare, and an idle connection would have its state as well.
+                Tried::Not(ran) => Box::pin(self.command(args, ran, &input[seen.end..])).await?,
             };
             if self.session.conn.authenticated != authenticated {
                 ahead.forget_rest();

@@ -31,7 +31,7 @@ impl World {
         let info = self.node.clients.enter(ends, self.node.now_ms(), 100).unwrap();
         // Enough for a client that is slow, not for one that never reads.
         let bounds = Bounds { patience: Duration::from_millis(300), ..Bounds::of(&self.node) };
-        let serving = serve(self.node.clone(), info.clone(), here, bounds, self.signal.subscribe());
+        let serving = serve(self.node.clone(), info.clone(), here, bounds, self.signal.subscribe(), ());
         Client { stream, served: tokio::spawn(serving), info }
     }
 }
@@ -302,4 +302,21 @@ async fn whoever_lags_for_too_long_is_cut_off() {
     }
     let metrics = &world.node.metrics;
     assert_eq!((metrics.cut_messages_slow.get(), metrics.cut_messages.get()), (1, 0));
+}
+
+/// The future that serves a connection is the largest part of what an idle one costs, ten thousand times. A tenth
+/// more than it was is worth a thought: a wait that is rare belongs into a box.
+#[test]
+fn the_future_of_a_connection_does_not_grow() {
+    fn output<A, B, C, D, E, F, G>(_: impl FnOnce(A, B, C, D, E, F) -> G) -> usize {
+        size_of::<G>()
+    }
+    const BYTES: usize = 1808;
+    let bytes = output(serve::<tokio::net::TcpStream, ()>);
+    println!(
+        "{bytes} bytes, of them a Conn of {}; others see {}",
+        size_of::<Conn>(),
+        size_of::<ClientInfo>()
+    );
+    assert!(bytes * 10 <= BYTES * 11, "{bytes} bytes, were {BYTES}");
 }
