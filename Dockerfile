@@ -14,7 +14,9 @@ RUN groupadd --system --gid 7878 gs && \
     install -d -o gs -g gs -m 0700 /var/lib/gs
 COPY --from=builder /usr/local/bin/gs-server /usr/local/bin/gs-server
 COPY --from=builder /src/LICENSE-MIT /src/LICENSE-APACHE /usr/share/doc/gs/
-COPY --from=builder /src/conf /etc/gs
+COPY --from=builder /src/conf/relay.toml /src/conf/sibling.toml /src/conf/relief-expansion.toml /src/conf/relief-aging.toml \
+     /src/conf/client.toml /etc/gs/
+COPY --from=builder /src/conf/legacy /etc/gs/legacy
 USER gs
 WORKDIR /var/lib/gs
 VOLUME /var/lib/gs
