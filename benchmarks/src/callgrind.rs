@@ -23,12 +23,8 @@ const SESSIONS: usize = 1000;
 const VALUE: [u8; 384] = [b'v'; 384];
 
 /// The function of the server whose instructions, and those of all that it calls, are counted: the task of a
-/// connection, by the name that it has in this profile.
-const COUNTED: &str = if cfg!(debug_assertions) {
-    "gs_server::io::conn::Serving<S>::run::{{closure}}"
-} else {
-    "gs_server::io::listen::Edge::admit::{{closure}}"
-};
+/// connection.
+const COUNTED: &str = "gs_server::io::conn::serve::{{closure}}";
 
 /// A command that the server is asked, so many at once.
 #[derive(Clone, Copy, Debug)]
