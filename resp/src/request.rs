@@ -121,6 +121,13 @@ impl Parser {
         if self.done {
             self.reset();
         }
+        if self.pos == 0
+            && self.scanned == 0
+            && let Some(consumed) = self.whole(buf, limits)
+        {
+            self.done = true;
+            return Ok(Parsed::Command { consumed });
+        }
         let found = self.step(buf, limits);
         self.done = !matches!(found, Ok(Parsed::Incomplete));
         found
@@ -153,6 +160,38 @@ impl Parser {
         self.missing = 0;
         self.bulk = None;
         self.done = false;
+    }
+
+    /// The hot way through a request that is all there, well formed and of a few words as most are: its length. None
+    /// sends the caller the long way, which decides everything else.
+    #[inline]
+    fn whole(&mut self, buf: &[u8], limits: &Limits) -> Option<usize> {
+        let [b'*', count @ b'1'..=b'9', b'\r', b'\n', ..] = buf else { return None };
+        let count = usize::from(*count - b'0');
+        let fits = count <= limits.args_max && self.words(buf, count, limits.bulk_bytes_max).is_some();
+        let end = self.spans.last().map_or(0, |last| (last.start + last.len) as usize + 2);
+        if fits && end <= limits.request_bytes_max.min(u32::MAX as usize) {
+            return Some(end);
+        }
+        self.spans.clear();
+        None
+    }
+
+    /// Finds so many words behind a count of one digit.
+    #[inline]
+    fn words(&mut self, buf: &[u8], count: usize, bytes_max: usize) -> Option<()> {
+        let mut pos = 4;
+        for _ in 0..count {
+            let (len, line) = short_length(buf.get(pos..)?.first_chunk()?)?;
+            let start = pos + line;
+            let end = start + len;
+            if len > bytes_max || end > u32::MAX as usize || *buf.get(end..)?.first_chunk()? != *b"\r\n" {
+                return None;
+            }
+            self.spans.push(Span { start: start as u32, len: len as u32 });
+            pos = end + 2;
+        }
+        Some(())
     }
 
     fn step(&mut self, buf: &[u8], limits: &Limits) -> Result<Parsed, ProtocolError> {
@@ -322,6 +361,27 @@ fn too_many(limits: &Limits) -> ProtocolError {
     } else {
         ProtocolError::UnauthenticatedMultibulkLength
     }
+}
+
+/// A length line of up to three digits: the length, and the bytes of the line. No request that ends is shorter than what
+/// is looked at.
+#[inline]
+fn short_length(line: &[u8; 6]) -> Option<(usize, usize)> {
+    let digit = |at: usize| usize::from(line[at].wrapping_sub(b'0'));
+    let (first, second, third) = (digit(1), digit(2), digit(3));
+    if line[0] != b'$' || first > 9 {
+        return None;
+    }
+    if line[2] == b'\r' {
+        return (line[3] == b'\n').then_some((first, 4));
+    }
+    if first == 0 || second > 9 {
+        return None;
+    }
+    if line[3] == b'\r' {
+        return (line[4] == b'\n').then_some((first * 10 + second, 5));
+    }
+    (third <= 9 && line[4] == b'\r' && line[5] == b'\n').then_some((first * 100 + second * 10 + third, 6))
 }
 
 /// The hot way through a count or length line: up to nine digits and CR LF, all there. Returns the number and

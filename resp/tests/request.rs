@@ -161,6 +161,31 @@ fn a_request_is_bounded_as_a_whole_before_its_last_word_arrives() {
     assert_eq!(error(b"*1\r\n$9223372036854775807\r\n", &huge), "Protocol error: too big request");
 }
 
+// A request that is there as a whole is read another way than one that comes in pieces: words of every length of up to
+// four digits, at the limits and beyond them, come to the same.
+#[test]
+fn whole_and_in_pieces_is_the_same_for_every_length() {
+    let limits = Limits { bulk_bytes_max: 1000, request_bytes_max: 1100, ..Limits::AFTER_AUTH };
+    for len in (0..=1101).filter(|len| *len < 130 || len % 50 < 2 || *len > 985) {
+        let word = vec![b'w'; len];
+        for others in [0, 1, 8, 9] {
+            let mut words = vec![&b"x"[..]; others];
+            words.push(&word);
+            let mut bytes = Vec::new();
+            encode_command(&mut bytes, &words);
+            let whole = feed(&bytes, &[], &limits);
+            assert_eq!(whole, feed(&bytes, &[1, 3, 5], &limits), "{len} behind {others}");
+            let refused = bytes.len() > 1100 || len > 1000;
+            assert_eq!(whole.1.is_err(), refused, "{len} behind {others}");
+            assert!(refused || whole.0[0].iter().map(Vec::as_slice).eq(words), "{len} behind {others}");
+        }
+    }
+    for bad in ["*1\r\n$03\r\nabc\r\n", "*1\r\n$3\nabc\r\n", "*1\r\n$3\r\nabcd\n", "*1\r\n$:3\r\nabc\r\n"] {
+        let whole = feed(bad.as_bytes(), &[], &limits);
+        assert_eq!(whole, feed(bad.as_bytes(), &[1], &limits), "{bad:?}");
+    }
+}
+
 #[test]
 fn nothing_asked_is_nothing_answered() {
     for (bytes, consumed) in

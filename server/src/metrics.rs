@@ -13,9 +13,10 @@ pub use publish::{Publisher, sorted};
 use crate::commands::Command;
 use crate::commands::table;
 use gs_resp::Code;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// Lanes of a counter; threads beyond that share.
+/// Lanes of a counter: each belongs to one thread, the last to all that come later.
 const LANES: usize = 16;
 
 /// One lane, alone in its cache line so that two threads do not pull it back and forth.
@@ -24,13 +25,29 @@ const LANES: usize = 16;
 struct Lane(AtomicU64);
 
 /// The lane of the current thread.
+#[inline]
 fn lane() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
-        static LANE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % LANES;
+        static LANE: Cell<usize> = const { Cell::new(usize::MAX) };
     }
-    // During a thread's end its locals may be gone already; any lane will do.
-    LANE.try_with(|lane| *lane).unwrap_or(0)
+    LANE.with(|mine| {
+        if mine.get() == usize::MAX {
+            mine.set(NEXT.fetch_add(1, Ordering::Relaxed).min(LANES - 1));
+        }
+        mine.get()
+    })
+}
+
+/// Adds to a number in a lane. Where no other thread writes it, that is a load and a store: no locked instruction, each of
+/// which is a twentieth of a GET.
+#[inline]
+fn add(number: &AtomicU64, lane: usize, n: u64) {
+    if lane < LANES - 1 {
+        number.store(number.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    } else {
+        number.fetch_add(n, Ordering::Relaxed);
+    }
 }
 
 /// A number that only grows.
@@ -41,8 +58,10 @@ pub struct Counter {
 
 impl Counter {
     /// Adds.
+    #[inline]
     pub fn add(&self, n: u64) {
-        self.lanes[lane()].0.fetch_add(n, Ordering::Relaxed);
+        let lane = lane();
+        add(&self.lanes[lane].0, lane, n);
     }
 
     /// The total.
@@ -425,15 +444,15 @@ mod tests {
         }
     }
 
-    /// What several threads count must all be in the total.
+    /// What several threads count must all be in the total, also of those for whom there is no lane of their own.
     #[test]
     fn no_count_is_lost_between_threads() {
         let counter = Counter::default();
         std::thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| (0..1_000).for_each(|_| counter.add(2)));
+            for _ in 0..3 * LANES {
+                scope.spawn(|| (0..10_000).for_each(|_| counter.add(2)));
             }
         });
-        assert_eq!(counter.get(), 16_000);
+        assert_eq!(counter.get(), 3 * LANES as u64 * 20_000);
     }
 }

@@ -11,7 +11,7 @@ use crate::layout::{CONT_WORDS, HEAD_WORDS};
 use crate::record::Head;
 use crate::section::Section;
 use crate::sync::Ordering;
-use crate::types::{KeyId, Lookup};
+use crate::types::{KeyId, Lookup, Meta};
 
 /// Keys of one window of [`Section::get_many`]: enough to hide a miss behind the others, few enough for all
 /// their records to stay in the nearest cache.
@@ -49,12 +49,27 @@ impl Section {
         }
     }
 
+    /// [`Section::get`] of a key whose memory was asked for, by [`Section::prefetch`] and [`Section::prefetch_record`]:
+    /// it is not asked for again.
+    #[inline]
+    pub fn get_asked(
+        &self,
+        id: &KeyId,
+        key: &[u8],
+        now_ms: u64,
+        touch: bool,
+        out: &mut Vec<u8>,
+        head: impl Fn(&mut Vec<u8>, &Meta),
+    ) -> Lookup {
+        self.read(id, key, now_ms, touch, out, head, |_| ())
+    }
+
     /// Asks for the cache lines of a key's buckets, ahead of a lookup.
     #[inline]
     pub fn prefetch(&self, id: &KeyId) {
         let mem = self.mem();
         for bucket in mem.buckets_of(id) {
-            prefetch_line(&mem.bucket(bucket)[0]);
+            prefetch(&mem.bucket(bucket)[..1]);
         }
     }
 
@@ -90,7 +105,7 @@ impl Section {
     #[inline]
     pub(crate) fn prefetch_block(&self, mem: Mem<'_>, block: u32) {
         mem.prefetch_words(block, self.span.load(PrivateOrdering::Relaxed) as usize);
-        prefetch_line(&mem.touch[block as usize]);
+        prefetch(&mem.touch[block as usize..][..1]);
     }
 
     /// Asks for what [`Section::prefetch_block`] did not guess, now that the head is known, and learns.
@@ -130,18 +145,14 @@ impl Mem<'_> {
         let at = self.geometry.blocks_at + block as usize * self.geometry.block_words;
         let end = (at + words).min(self.words.len());
         let Some(span) = self.words.get(at..end) else { return };
-        for line in span.chunks(8) {
-            prefetch_line(&line[0]);
-        }
-        // Blocks need not begin on a line.
-        span.last().inspect(|last| prefetch_line(*last));
+        prefetch(span);
     }
 }
 
 #[inline]
-fn prefetch_line<T>(word: &T) {
+fn prefetch<T>(words: &[T]) {
     #[cfg(not(any(loom, shuttle, miri)))]
-    crate::map::prefetch(word);
+    crate::map::prefetch(words);
     #[cfg(any(loom, shuttle, miri))]
-    let _ = word;
+    let _ = words;
 }

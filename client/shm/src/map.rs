@@ -264,18 +264,24 @@ pub(crate) fn byte_is_locked(fd: BorrowedFd<'_>, byte: i64) -> io::Result<bool> 
     Ok(lock.l_type != libc::F_UNLCK as libc::c_short)
 }
 
-/// Asks for the cache line of a word ahead of its use.
+/// Asks for the cache lines of some words ahead of their use. They need not begin on a line.
 #[inline]
-pub(crate) fn prefetch<T>(word: &T) {
+pub(crate) fn prefetch<T>(words: &[T]) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch of a valid address has no effect but on caches.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(
-            std::ptr::from_ref(word).cast(),
-        );
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        let mut at = words.as_ptr().cast::<i8>();
+        let last = words.last().map_or(at, |last| std::ptr::from_ref(last).cast());
+        while at < last {
+            // SAFETY: a prefetch of a valid address has no effect but on caches, and of another none.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(at) };
+            at = at.wrapping_add(64);
+        }
+        // SAFETY: as above.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(last) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = word;
+    let _ = words;
 }
 
 /// This processor's way of moving words in bulk; [`crate::words`] says who takes it.

@@ -5,16 +5,17 @@ use crate::commands::{Command, Ctx, Outcome, Reply, Stop, table};
 use crate::core::change::KeyEvent;
 use crate::core::monitor;
 use crate::core::node::NodeRole;
-use gs_resp::{Args, Code, Flags, OwnedArgs, Refusal};
+use gs_resp::{Args, Code, Flags, OwnedArgs, Refusal, Spec};
 
 /// Finds the row of a command, its subcommand included.
 pub fn find(args: Args<'_>) -> Result<&'static Command, Refusal> {
     let Some(row) = table::find(args.name()) else {
         return Err(Refusal::unknown_command(args.name(), args.skip(1)));
     };
-    let Some(word) = args.get(1).filter(|_| table::has_subcommands(row)) else {
+    if !table::has_subcommands(row) {
         return Ok(row);
-    };
+    }
+    let Some(word) = args.get(1) else { return Ok(row) };
     table::find_sub(row, word).ok_or_else(|| Refusal::unknown_subcommand(row.spec.name.as_bytes(), word))
 }
 
@@ -25,32 +26,16 @@ pub fn execute(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
 
 /// As [`execute`], where the row was found before.
 pub fn execute_row(ctx: &mut Ctx<'_>, row: Option<&'static Command>, args: Args<'_>) -> Outcome {
-    let row = match row.map_or_else(|| find(args), Ok).and_then(|row| admit(ctx, row, args).map(|()| row)) {
+    let row = match row.map_or_else(|| find(args), Ok) {
+        Ok(row) if is_admitted(ctx, row, args) => row,
         Ok(row) => {
-            ctx.conn.row = 1 + table::index(row);
-            ctx.conn.is_peer |= row.spec.flags.contains(Flags::PEER);
-            row
+            let refusal = why_not(ctx, row, args);
+            return refuse(ctx, args, refusal);
         }
-        Err(refusal) => {
-            if let Some(multi) = &mut ctx.conn.multi {
-                multi.broken = true;
-            }
-            ctx.node.metrics.refused_commands.add(1);
-            ctx.node.metrics.erred(refusal.code);
-            if let Ok(row) = find(args) {
-                ctx.node.metrics.rejected(row);
-            }
-            if args.is(0, "exec") {
-                // A refused EXEC ends the transaction, or the connection would go on queueing.
-                ctx.conn.end_transaction(ctx.node);
-                let code = Some(refusal.code).filter(|code| *code != Code::Err);
-                let code = code.map_or(String::new(), |code| format!("{} ", code.prefix()));
-                let text = format!("Transaction discarded because of: {code}{}", refusal.text);
-                return Err(Refusal::new(Code::ExecAbort, text).into());
-            }
-            return Err(refusal.into());
-        }
+        Err(refusal) => return refuse(ctx, args, refusal),
     };
+    ctx.conn.row = 1 + table::index(row);
+    ctx.conn.is_peer |= row.spec.flags.contains(Flags::PEER);
     if let Some(multi) = &mut ctx.conn.multi
         && !is_control(row)
     {
@@ -65,6 +50,28 @@ pub fn execute_row(ctx: &mut Ctx<'_>, row: Option<&'static Command>, args: Args<
         ctx.node.changes.tracking.done(ctx.conn.info.id);
     }
     outcome
+}
+
+/// Counts a command that does not run, and says why.
+#[cold]
+fn refuse(ctx: &mut Ctx<'_>, args: Args<'_>, refusal: Refusal) -> Outcome {
+    if let Some(multi) = &mut ctx.conn.multi {
+        multi.broken = true;
+    }
+    ctx.node.metrics.refused_commands.add(1);
+    ctx.node.metrics.erred(refusal.code);
+    if let Ok(row) = find(args) {
+        ctx.node.metrics.rejected(row);
+    }
+    if args.is(0, "exec") {
+        // A refused EXEC ends the transaction, or the connection would go on queueing.
+        ctx.conn.end_transaction(ctx.node);
+        let code = Some(refusal.code).filter(|code| *code != Code::Err);
+        let code = code.map_or(String::new(), |code| format!("{} ", code.prefix()));
+        let text = format!("Transaction discarded because of: {code}{}", refusal.text);
+        return Err(Refusal::new(Code::ExecAbort, text).into());
+    }
+    Err(refusal.into())
 }
 
 /// Runs a row that has been admitted, counts it, and takes its time.
@@ -151,26 +158,39 @@ fn is_control(row: &Command) -> bool {
         && matches!(row.spec.name, "multi" | "exec" | "discard" | "watch" | "reset" | "quit")
 }
 
-fn admit(ctx: &Ctx<'_>, row: &Command, args: Args<'_>) -> Result<(), Refusal> {
+/// Whether a command may run for this connection on this node now; [`why_not`] says what stands against it.
+#[inline]
+fn is_admitted(ctx: &Ctx<'_>, row: &Command, args: Args<'_>) -> bool {
+    let (spec, conn) = (&row.spec, &*ctx.conn);
+    spec.arity.accepts(args.len())
+        && (conn.authenticated || spec.flags.contains(Flags::NO_AUTH))
+        && (!conn.only_peer || is_for_peers(spec))
+        && spec.roles.contains(ctx.node.role.bit())
+        && (!conn.only_listens() || listens(row))
+}
+
+fn is_for_peers(spec: &Spec) -> bool {
+    spec.flags.intersects(Flags::PEER.or(Flags::NO_AUTH)) || spec.name == "ping"
+}
+
+#[cold]
+fn why_not(ctx: &Ctx<'_>, row: &Command, args: Args<'_>) -> Refusal {
     let spec = &row.spec;
     if !spec.arity.accepts(args.len()) {
-        return Err(Refusal::wrong_arity(&row.spec.full_name()));
+        return Refusal::wrong_arity(&row.spec.full_name());
     }
     if !ctx.conn.authenticated && !spec.flags.contains(Flags::NO_AUTH) {
-        return Err(Refusal::new(Code::NoAuth, "Authentication required."));
+        return Refusal::new(Code::NoAuth, "Authentication required.");
     }
-    if ctx.conn.only_peer && !spec.flags.intersects(Flags::PEER.or(Flags::NO_AUTH)) && spec.name != "ping" {
+    if ctx.conn.only_peer && !is_for_peers(spec) {
         let text =
             "this password is the one of the family's links and serves no clients; log in with requirepass";
-        return Err(Refusal::new(Code::NoPerm, text));
+        return Refusal::new(Code::NoPerm, text);
     }
     if !spec.roles.contains(ctx.node.role.bit()) {
-        return Err(wrong_role(ctx.node.role, row));
+        return wrong_role(ctx.node.role, row);
     }
-    if ctx.conn.only_listens() && !listens(row) {
-        return Err(Refusal::in_subscription(&row.spec.full_name()));
-    }
-    Ok(())
+    Refusal::in_subscription(&row.spec.full_name())
 }
 
 /// Commands a RESP2 connection may send while it listens.

@@ -52,7 +52,8 @@ pub struct Fetched {
 /// The identity of a key, computed before its command ran.
 ///
 /// It is believed for the very bytes that it was computed from, told by their place: they lie in the input of the
-/// connection, which stays where it is while the command runs, so no other word can have that place.
+/// connection, which stays where it is while the command runs, so no other word can have that place. Its memory has
+/// been asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
     /// The identity.
@@ -98,6 +99,8 @@ pub struct Scope {
     pub client: ClientId,
     /// The identity of its first key.
     pub known: Known,
+    /// The coarse time, where the connection has just read it; 0 where it has to be read.
+    pub now_ms: u64,
     /// True while the stripes of all keys of the command are held (EXEC).
     pub held: bool,
     /// True for a connection whose reads are no uses (CLIENT NO-TOUCH); outlives the command.
@@ -120,6 +123,7 @@ impl Scope {
     /// Forgets all; called between commands, usually with nothing to forget.
     pub fn clear(&mut self) {
         self.known = Known::default();
+        self.now_ms = 0;
         self.held = false;
         self.begun = false;
         if self.origin.is_some() || !self.absent.is_empty() || !self.fetched.is_empty() {
@@ -193,10 +197,15 @@ impl Node {
     ) -> Result<Option<Meta>, Stop> {
         let id = self.id_of(scope, db, key);
         let mark = out.len();
-        let mut now_ms = self.clock.now_coarse_ms();
+        let mut now_ms = if scope.now_ms > 0 { scope.now_ms } else { self.clock.now_coarse_ms() };
         let touch = touch && !scope.no_touch;
+        let section = self.cache.section();
+        if !scope.known.is_of(db, key) {
+            section.prefetch(&id);
+            section.prefetch_record(&id);
+        }
         for _ in 0..READ_ATTEMPTS {
-            match self.cache.section().get(&id, key, now_ms, touch, out, &head) {
+            match section.get_asked(&id, key, now_ms, touch, out, &head) {
                 // The coarse clock may be some milliseconds behind: near its deadline a record is judged by the
                 // exact one.
                 Lookup::Hit(meta) if meta.deadline_ms != 0 && meta.deadline_ms - now_ms < COARSE_MS_MAX => {

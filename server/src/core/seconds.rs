@@ -27,9 +27,15 @@ pub struct Seconds {
 }
 
 impl Seconds {
+    /// True where no connection owes anything.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.clients.load(Ordering::Relaxed) == 0
+    }
+
     /// What a connection owes since it was asked last.
     pub fn take(&self, client: ClientId) -> Vec<Parcel> {
-        if self.clients.load(Ordering::Relaxed) == 0 {
+        if self.is_empty() {
             return Vec::new();
         }
         let mut list = self.by_client.lock();

@@ -1,6 +1,6 @@
 //! What is known of each command: calls, failures, refusals, and how long it took.
 
-use super::{LANES, lane};
+use super::{LANES, add, lane};
 use crate::commands::{Command, table};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -129,29 +129,28 @@ impl Default for Commands {
 }
 
 impl Commands {
-    fn here(&self, row: usize) -> &Cell {
-        &self.lanes[lane()][row]
-    }
-
     /// `calls` of one command took `nanos` together.
     pub(super) fn ran(&self, row: usize, calls: u64, nanos: u64, keep_times: bool) {
-        let cell = self.here(row);
-        cell.calls.fetch_add(calls, Ordering::Relaxed);
-        cell.nanos.fetch_add(nanos, Ordering::Relaxed);
+        let lane = lane();
+        let cell = &self.lanes[lane][row];
+        add(&cell.calls, lane, calls);
+        add(&cell.nanos, lane, nanos);
         if keep_times {
             let times = cell
                 .times
                 .get_or_init(|| Box::new(Histogram([const { AtomicU64::new(0) }; STEPS * DOUBLINGS])));
-            times.0[place(nanos / calls.max(1))].fetch_add(calls, Ordering::Relaxed);
+            add(&times.0[place(nanos / calls.max(1))], lane, calls);
         }
     }
 
     pub(super) fn failed(&self, row: usize) {
-        self.here(row).failed.fetch_add(1, Ordering::Relaxed);
+        let lane = lane();
+        add(&self.lanes[lane][row].failed, lane, 1);
     }
 
     pub(super) fn rejected(&self, row: usize) {
-        self.here(row).rejected.fetch_add(1, Ordering::Relaxed);
+        let lane = lane();
+        add(&self.lanes[lane][row].rejected, lane, 1);
     }
 
     /// Since the start.

@@ -10,7 +10,7 @@
 use crate::commands::{Command, exec};
 use crate::core::keyspace::Known;
 use crate::core::node::Node;
-use gs_resp::{Args, Keys, Limits, Parsed, Parser, ProtocolError};
+use gs_resp::{Args, Flags, Keys, Limits, Parsed, Parser, ProtocolError};
 
 /// Commands looked ahead: enough to hide a miss, few enough to stay in the nearest cache.
 const WINDOW: usize = 16;
@@ -26,6 +26,8 @@ pub(super) struct Seen {
     pub(super) row: Option<&'static Command>,
     /// The identity of its first key.
     pub(super) known: Known,
+    /// True for one that does one quick thing to one key: the time hardly goes on while it runs.
+    pub(super) is_brief: bool,
 }
 
 /// The window of one connection.
@@ -40,6 +42,8 @@ pub(super) struct Ahead {
     end: usize,
     /// The parser that is in the middle of a command.
     partial: Option<usize>,
+    /// The node's coarse time when the window began to run; 0 where it has to be read.
+    now_ms: u64,
 }
 
 impl Ahead {
@@ -67,32 +71,50 @@ impl Ahead {
             self.partial = None;
         }
         self.seen.clear();
-        (self.next, self.end) = (0, 0);
+        (self.next, self.end, self.now_ms) = (0, 0, 0);
     }
 
-    /// The next command of the input; none where no further one is complete.
+    /// The next command of the input by its place; none where no further one is complete.
+    #[inline]
     pub(super) fn next(
         &mut self,
         node: &Node,
         db: u8,
         input: &[u8],
         limits: &Limits,
-    ) -> Result<Option<(usize, Seen)>, ProtocolError> {
+    ) -> Result<Option<usize>, ProtocolError> {
         if self.next == self.seen.len() {
             self.look(node, db, input, limits)?;
-            // One command alone has nothing to overlap with.
-            if self.seen.len() > 1 {
-                self.ask_for_records(node);
+            // A read that knows its key does not ask again, so one command alone is asked for as well.
+            self.ask_for_records(node);
+            if self.seen.is_empty() {
+                return Ok(None);
             }
+            self.now_ms = 0;
         }
-        let Some(seen) = self.seen.get(self.next) else { return Ok(None) };
         self.next += 1;
-        Ok(Some((self.next - 1, *seen)))
+        Ok(Some(self.next - 1))
     }
 
-    /// The words of a command of the window.
-    pub(super) fn args<'a>(&'a self, place: usize, seen: &Seen, input: &'a [u8]) -> Args<'a> {
-        self.parsers[place].args(&input[seen.at..])
+    /// A command of the window, and its words.
+    #[inline]
+    pub(super) fn command<'a>(&'a self, place: usize, input: &'a [u8]) -> (&'a Seen, Args<'a>) {
+        let seen = &self.seen[place];
+        (seen, self.parsers[place].args(&input[seen.at..]))
+    }
+
+    /// The time by which the commands of the window that are brief are run: read once for all of them.
+    #[inline]
+    pub(super) fn now_ms(&mut self, node: &Node) -> u64 {
+        if self.now_ms == 0 {
+            self.now_ms = node.clock.now_coarse_ms();
+        }
+        self.now_ms
+    }
+
+    /// A command took its time.
+    pub(super) fn time_passed(&mut self) {
+        self.now_ms = 0;
     }
 
     /// Up to where the input need not be kept.
@@ -149,12 +171,15 @@ impl Ahead {
                     self.end += consumed;
                     let args = self.parsers[place].args(rest);
                     let row = exec::find(args).ok();
+                    let is_brief = row.is_some_and(|row| {
+                        row.spec.flags.contains(Flags::FAST) && matches!(row.spec.keys, Keys::ONE)
+                    });
                     let known = row.and_then(|row| first_key(row, args)).map_or(Known::default(), |key| {
                         let known = Known::of(node, db, key);
                         node.cache.section().prefetch(&known.id);
                         known
                     });
-                    self.seen.push(Seen { at, end: self.end, row, known });
+                    self.seen.push(Seen { at, end: self.end, row, known, is_brief });
                 }
                 Ok(Parsed::Empty { consumed }) => self.end += consumed,
                 Ok(Parsed::Incomplete) => {

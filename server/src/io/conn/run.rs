@@ -50,7 +50,7 @@ impl<S: Stream> Serving<S> {
         // The words of the commands lie in the input, which must not move while one of them waits.
         let (input, mut ahead) = (std::mem::take(&mut self.pipe.input), std::mem::take(&mut self.ahead));
         let flow = self.batch(&input, input.capacity(), &mut ahead).await;
-        let done = ahead.done();
+        let (done, now_ms) = (ahead.done(), ahead.now_ms(&self.session.node));
         ahead.begin();
         (self.pipe.input, self.ahead) = (input, ahead);
         self.session.conn.scope.end_input();
@@ -58,8 +58,8 @@ impl<S: Stream> Serving<S> {
         self.settle_meter();
         if done > 0 {
             self.pipe.consume(done);
-            let (node, conn) = (&self.session.node, &self.session.conn);
-            conn.info.active_ms.store(node.clock.now_coarse_ms(), Ordering::Relaxed);
+            let conn = &self.session.conn;
+            conn.info.active_ms.store(now_ms, Ordering::Relaxed);
             conn.publish((self.pipe.pending(), self.pipe.out.capacity()));
             conn.info.input.store(self.pipe.input.len(), Ordering::Relaxed);
             conn.info.input_room.store(self.pipe.input.capacity() - self.pipe.input.len(), Ordering::Relaxed);
@@ -83,8 +83,8 @@ impl<S: Stream> Serving<S> {
             let Session { node, conn } = &mut self.session;
             let authenticated = conn.authenticated;
             let limits = if authenticated { &self.bounds.requests } else { &Limits::BEFORE_AUTH };
-            let (place, seen) = match ahead.next(node, conn.db, input, limits) {
-                Ok(Some(found)) => found,
+            let place = match ahead.next(node, conn.db, input, limits) {
+                Ok(Some(place)) => place,
                 Ok(None) => return Ok(Flow::On),
                 Err(error) => {
                     node.metrics.protocol_errors.add(1);
@@ -92,13 +92,26 @@ impl<S: Stream> Serving<S> {
                     return Ok(Flow::Linger);
                 }
             };
-            conn.meter.more = seen.end < input.len();
+            let now_ms = ahead.now_ms(node);
+            let (seen, args) = ahead.command(place, input);
+            let (end, is_brief) = (seen.end, seen.is_brief);
+            conn.meter.more = end < input.len();
             conn.scope.known = seen.known;
-            let args = ahead.args(place, &seen, input);
+            conn.scope.now_ms = if is_brief { now_ms } else { 0 };
             let mut flow = match self.at_once(seen.row, args) {
-                Tried::Done(flow) => flow,
-                // Boxed, because this is rare, and an idle connection would have its state as well.
-                Tried::Not(ran) => Box::pin(self.command(args, ran, &input[seen.end..])).await?,
+                Tried::Done(flow) => {
+                    if !is_brief {
+                        ahead.time_passed();
+                    }
+                    flow
+                }
+                Tried::Not(ran) => {
+                    self.session.conn.scope.now_ms = 0;
+                    // Boxed, because this is rare, and an idle connection would have its state as well.
+                    let flow = Box::pin(self.command(args, ran, &input[end..])).await?;
+                    ahead.time_passed();
+                    flow
+                }
             };
             if self.session.conn.authenticated != authenticated {
                 ahead.forget_rest();
@@ -147,7 +160,14 @@ impl<S: Stream> Serving<S> {
         if row.is_none() || self.session.node.pause.is_on() {
             return Tried::Not(None);
         }
-        let ran = self.attempt(row, args);
+        let (mark, outcome) = self.execute(row, args);
+        let owes = self.session.node.relay().is_some_and(|relay| !relay.seconds.is_empty());
+        if let (Ok(Reply::Done), false) = (&outcome, owes) {
+            self.hold_back(mark);
+            self.ended(args);
+            return Tried::Done(Flow::On);
+        }
+        let ran = self.ran(mark, outcome);
         let flow = match &ran.outcome {
             Ok(Reply::Done) if ran.owed.is_empty() => Flow::On,
             Ok(Reply::Close) if ran.owed.is_empty() => Flow::Close,
@@ -217,22 +237,39 @@ impl<S: Stream> Serving<S> {
         }
     }
 
-    fn attempt(&mut self, row: Option<&'static Command>, args: Args<'_>) -> Ran {
+    /// Runs a command as far as it goes; where its reply begins in the output, and what came of it.
+    #[inline]
+    fn execute(&mut self, row: Option<&'static Command>, args: Args<'_>) -> (usize, Outcome) {
         let Session { node, conn } = &mut self.session;
         let mark = self.pipe.out.len();
-        let outcome = execute_row(&mut Ctx { node, conn, out: &mut self.pipe.out }, row, args);
-        let owed = node.relay().map(|relay| relay.seconds.take(conn.info.id)).unwrap_or_default();
-        if conn.mute.holds_back() {
+        (mark, execute_row(&mut Ctx { node, conn, out: &mut self.pipe.out }, row, args))
+    }
+
+    /// Takes a reply back that the client does not want.
+    #[inline]
+    fn hold_back(&mut self, mark: usize) {
+        if self.session.conn.mute.holds_back() {
             self.pipe.out.truncate(mark);
         }
+    }
+
+    fn ran(&mut self, mark: usize, outcome: Outcome) -> Ran {
+        let Session { node, conn } = &mut self.session;
+        let owed = node.relay().map(|relay| relay.seconds.take(conn.info.id)).unwrap_or_default();
+        self.hold_back(mark);
         Ran { outcome, mark, owed }
+    }
+
+    fn attempt(&mut self, args: Args<'_>) -> Ran {
+        let (mark, outcome) = self.execute(None, args);
+        self.ran(mark, outcome)
     }
 
     async fn attempts(&mut self, args: Args<'_>, mut ran: Option<Ran>, rest: &[u8]) -> std::io::Result<Flow> {
         let mut waited = Waited::default();
         let mut fetches = 0;
         while fetches < ATTEMPTS_MAX {
-            let Ran { outcome, mark, owed } = ran.take().unwrap_or_else(|| self.attempt(None, args));
+            let Ran { outcome, mark, owed } = ran.take().unwrap_or_else(|| self.attempt(args));
             if !owed.is_empty() {
                 let placed = tokio::spawn(seconds::place(self.session.node.clone(), owed));
                 if matches!(outcome, Ok(Reply::Done)) {
