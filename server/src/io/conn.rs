@@ -7,6 +7,7 @@
 mod ahead;
 mod below;
 mod deliver;
+mod heard;
 mod held;
 mod output;
 mod run;
@@ -109,7 +110,7 @@ struct Serving<S> {
     pipe: Pipe<S>,
     ahead: ahead::Ahead,
     bounds: Bounds,
-    signal: watch::Receiver<Signal>,
+    signal: heard::Heard,
     /// True once the node stops.
     stopping: bool,
     /// The client took nothing for a while: its replies gather instead of holding its commands up.
@@ -141,7 +142,7 @@ pub fn serve<S: Stream, K: Send>(
         pipe: Pipe::new(stream),
         ahead: ahead::Ahead::default(),
         bounds,
-        signal,
+        signal: heard::Heard::new(signal),
         stopping: false,
         stalled: false,
         full_since_ms: 0,
@@ -233,7 +234,7 @@ impl<S: Stream> Serving<S> {
                     }
                 },
                 () = info.letterbox.made(), if waits_for_mail => {}
-                _ = self.signal.changed() => {
+                () = self.signal.changed() => {
                     self.heed();
                     if self.look_around() {
                         return Ok(());
@@ -260,7 +261,7 @@ impl<S: Stream> Serving<S> {
 
     /// Takes note of what the listener said.
     fn heed(&mut self) {
-        self.stopping = self.signal.borrow_and_update().stopping;
+        self.stopping = self.signal.take().stopping;
     }
 
     fn killed(&self) -> bool {

@@ -43,7 +43,7 @@ impl<S: Stream> Serving<S> {
                             biased;
                             turned = turn => Told::Turned(turned),
                             () = timer.as_mut() => Told::Stalled,
-                            _ = self.signal.changed() => Told::Signal,
+                            () = self.signal.changed() => Told::Signal,
                         }
                     }
                 }

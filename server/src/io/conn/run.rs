@@ -136,6 +136,7 @@ impl<S: Stream> Serving<S> {
             if !self.flush(false).await? {
                 return Ok(Flow::Drop);
             }
+            ahead.time_passed();
             self.begin_metering();
         }
     }
@@ -389,7 +390,7 @@ impl<S: Stream> Serving<S> {
                 done = work.as_mut() => return Ok(Some(done)),
                 () = held.as_mut(), if !send => send = true,
                 turned = self.pipe.turn(false, 0), if may_send => { turned?; }
-                _ = self.signal.changed() => {
+                () = self.signal.changed() => {
                     self.heed();
                     if self.killed() {
                         return Ok(None);
