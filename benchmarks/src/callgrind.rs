@@ -22,9 +22,9 @@ const SESSIONS: usize = 1000;
 /// Their size.
 const VALUE: [u8; 384] = [b'v'; 384];
 
-/// The function of the server whose instructions, and those of all that it calls, are counted: the task of a
-/// connection.
-const COUNTED: &str = "gs_server::io::conn::serve::{{closure}}";
+/// The function of the server whose instructions, and those of all that it calls, are counted: what the task of a
+/// connection does when it is woken.
+const COUNTED: &str = "gs_server::io::conn::turn";
 
 /// A command that the server is asked, so many at once.
 #[derive(Clone, Copy, Debug)]
