@@ -7,6 +7,7 @@ mod common;
 use common::{FakeRelay, Host, forgetful, until};
 use gs_client::error::SessionError;
 use gs_client::sessions::{PartitionPolicy, RelayConfig, SessionCacheManager, Source};
+use std::sync::atomic::Ordering;
 
 fn is_unavailable<T>(result: Result<T, SessionError>) -> bool {
     matches!(result, Err(SessionError::Unavailable { .. }))
@@ -68,6 +69,34 @@ async fn a_put_that_is_still_in_the_stream_does_not_replace_a_newer_one() {
     assert_eq!(sessions.get_local(b"read"), None);
     relay.let_stream_on_to(u64::MAX);
     assert_eq!(sessions.get(b"large").await.unwrap().unwrap().value, large);
+}
+
+/// A session that this machine has seen to be gone, by its own question, is not there again because the stream is behind:
+/// neither a plain one nor one that is only kept as a hash.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_put_that_is_still_in_the_stream_does_not_undo_what_was_read() {
+    let (relay, host) = (FakeRelay::start(), Host::new());
+    let sessions = host.open(&relay).await;
+    relay.hold_stream();
+    let applied = sessions.stats().events;
+    // Another machine logs two users in and out again.
+    relay.set(b"k", b"theirs");
+    relay.seal(b"h", b"theirs");
+    let puts = relay.last();
+    relay.delete(b"k");
+    relay.delete(b"h");
+    assert_eq!(sessions.get(b"k").await.unwrap(), None);
+    assert_eq!(sessions.check_hash(b"h", b"theirs").await.unwrap(), None);
+    relay.let_stream_on_to(puts);
+    until("the puts are applied", || sessions.stats().events == applied + 2).await;
+    assert_eq!(sessions.get_local(b"k"), None);
+    let asked = relay.gets.load(Ordering::SeqCst);
+    assert_eq!(sessions.check_hash(b"h", b"theirs").await.unwrap(), None);
+    assert_eq!(relay.gets.load(Ordering::SeqCst), asked + 1, "no copy answered");
+    // It is no obstacle to the next login.
+    relay.let_stream_on_to(u64::MAX);
+    relay.set(b"k", b"again");
+    until("the next one is here", || sessions.get_local(b"k").is_some_and(|s| s.value == b"again")).await;
 }
 
 /// Cut off, a machine may answer for the length of the lease and then must fail: it cannot know who logged out.

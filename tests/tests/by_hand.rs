@@ -22,15 +22,16 @@ fn order(of: &mut Wire, wanted: i64, below: &mut Wire) -> i64 {
 /// it names.
 #[test]
 fn an_order_takes_the_coldest() {
-    let cluster = Plan::relay("2mb").aging("16mb").start();
+    // More blocks than the hand looks at in one step.
+    let cluster = Plan::relay("16mb").aging("16mb").start();
     let (mut wire, mut aging) = (cluster.wire(), cluster.reliefs[0].wire());
     let [cold, warm] = ["cold", "warm"].map(|name| move |n| format!("{name}:{n}"));
-    for key in (0..150).map(warm).chain((0..20).map(cold)).chain((150..300).map(warm)) {
-        assert_eq!(wire.call(&["SET", &key, "x", "EX", "600"]), Value::ok());
-    }
-    for key in (0..300).map(warm) {
-        assert_eq!(wire.call(&["GET", &key]), Value::bulk("x"));
-    }
+    let all = (0..1_500).map(warm).chain((0..20).map(cold)).chain((1_500..3_000).map(warm));
+    let set = |key: String| ["SET", &key, "x", "EX", "600"].map(String::from).to_vec();
+    assert!(wire.pipeline(&all.map(set).collect::<Vec<_>>()).iter().all(|reply| *reply == Value::ok()));
+    let get = |key: String| vec!["GET".to_owned(), key];
+    let read = wire.pipeline(&(0..3_000).map(warm).map(get).collect::<Vec<_>>());
+    assert!(read.iter().all(|reply| *reply == Value::bulk("x")));
     for wanted in [5, 15] {
         order(&mut wire, wanted, &mut aging);
     }

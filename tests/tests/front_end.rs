@@ -190,6 +190,39 @@ fn another_process_becomes_agent_when_the_agent_dies() {
     });
 }
 
+/// A login and its logout are still on their way to this machine when one of its processes asks and hears that there is no
+/// such session. The login arrives first, and nobody here may see it.
+#[test]
+fn what_was_seen_to_be_gone_stays_gone_though_the_stream_is_behind() {
+    const BETWEEN: usize = 4_000;
+    let Stage { a, b: _b, cluster, machines: _machines, _alone } = stage();
+    let [mut one, two] = a;
+    let first = one.stat("terms") > 0;
+    let (agent, mut other) = if first { (one, two) } else { (two, one) };
+    kill_process(agent.pid(), Signal::STOP).expect("a process can be stopped");
+    wait::until_true("it stands still", || stands_still(&agent));
+    let mut wire = cluster.wire();
+    let set = |key: String| ["SET".to_owned(), key, "theirs".to_owned(), "EX".into(), "600".into()];
+    wire.call(&set("user".into()));
+    wire.pipeline(&(0..BETWEEN).map(|n| set(format!("between:{n}")).to_vec()).collect::<Vec<_>>());
+    assert_eq!(wire.call(&["DEL", "user"]), Value::Int(1));
+    wire.call(&set("last".into()));
+    assert_eq!(other.ask("get user"), "none");
+    kill_process(agent.pid(), Signal::CONT).expect("a process can go on");
+    wait::until("the stream has arrived", || {
+        assert_eq!(other.ask("local user"), "none", "it was seen to be gone");
+        match other.ask("local last").as_str() {
+            "local theirs" => Ok(()),
+            not_yet => Err(not_yet.to_owned()),
+        }
+    });
+}
+
+fn stands_still(process: &Process) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid().as_raw_pid()));
+    stat.expect("a child can be looked at").rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+}
+
 #[test]
 fn a_process_killed_in_a_loop_of_writes_stalls_nobody() {
     let Stage { a: [mut a0, mut a1], mut b, cluster, machines, _alone } = stage();

@@ -10,7 +10,7 @@ use gs_resp::Reply;
 
 use super::Inner;
 use super::config::PartitionPolicy;
-use super::session::{Session, Source, as_version, deadline, read_fetched};
+use super::session::{Session, Sought, Source, as_version, deadline, read_sought};
 use super::shard::{DB, KIND_MARKER, Local, Shard};
 use crate::cache::{Cache, KeyId, NewRecord};
 use crate::error::{SessionError, refusal};
@@ -57,16 +57,24 @@ impl Inner {
     ) -> Result<Option<Session>, SessionError> {
         shard.counters.asked.fetch_add(1, Ordering::Relaxed);
         let mut sent_ms = cache.now_ms();
-        let mut reply = shard.link.call(&[b"GS.GET", key]).await;
+        let ask: [&[u8]; 3] = [b"GS.GET", key, b"WITHVERSION"];
+        let mut reply = shard.link.call(&ask).await;
         if matches!(reply, Err(LinkError::Lost)) {
             // Reading twice does no harm, and most breaks are over by the next connection.
             sent_ms = cache.now_ms();
-            reply = shard.link.call(&[b"GS.GET", key]).await;
+            reply = shard.link.call(&ask).await;
         }
-        let Some(fetched) = read_fetched(refusal(reply.map_err(read_error)?)?)? else {
-            // Copies from before the lease lapsed may still be here; the owner says that they are history.
-            cache.section().invalidate(&id, key, None);
-            return Ok(None);
+        let fetched = match read_sought(refusal(reply.map_err(read_error)?)?)? {
+            Sought::There(fetched) => fetched,
+            Sought::Absent(history) => {
+                // Copies from before the lease lapsed may still be here; the owner says that they are history.
+                cache.section().invalidate(&id, key, None);
+                // So may a put be that is still in the stream, before the delete that this answer knows of.
+                if history > 0 {
+                    shard.mark(cache, id, key, history);
+                }
+                return Ok(None);
+            }
         };
         if fetched.kind == KIND_HASHED {
             // The sealed bytes come by the stream only. What is older must stay away all the same.
@@ -271,7 +279,13 @@ impl Inner {
         shard.counters.asked.fetch_add(1, Ordering::Relaxed);
         let reply = refusal(shard.link.call(&[b"GS.CHECKHASH", key, value]).await.map_err(read_error)?)?;
         if reply.is_null() {
-            return Ok(None);
+            // This answer has no version: that of the other question keeps late events from showing it again.
+            let ticket = cache.section().ticket(&id);
+            return match self.fetch(shard, cache, id, key, ticket).await {
+                Err(lost @ SessionError::Unavailable { .. }) => Err(lost),
+                // Whatever has come since came after this answer.
+                _ => Ok(None),
+            };
         }
         let same = reply.as_int().ok_or(SessionError::Protocol { command: "GS.CHECKHASH" })?;
         Ok(Some(same != 0))

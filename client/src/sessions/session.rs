@@ -49,11 +49,19 @@ pub(super) struct Fetched {
     pub(super) age_ms: u64,
 }
 
-/// Reads the map that `GS.GET` answers (a flat array in RESP2); `None` for nil.
-pub(super) fn read_fetched(reply: Reply) -> Result<Option<Fetched>, SessionError> {
+/// What the owner of a key says of it.
+pub(super) enum Sought {
+    /// The session.
+    There(Fetched),
+    /// There is none. All that is on its way here of this key, up to this version, is history; 0 if nothing is.
+    Absent(u64),
+}
+
+/// Reads what `GS.GET ... WITHVERSION` answers: a map (a flat array in RESP2) or a version.
+pub(super) fn read_sought(reply: Reply) -> Result<Sought, SessionError> {
     const BAD: SessionError = SessionError::Protocol { command: "GS.GET" };
     let pairs: Vec<(Reply, Reply)> = match reply {
-        Reply::Null => return Ok(None),
+        Reply::Int(_) => return as_version(&reply).map(Sought::Absent).ok_or(BAD),
         Reply::Map(pairs) => pairs,
         Reply::Array(flat) => {
             let mut flat = flat.into_iter();
@@ -79,7 +87,7 @@ pub(super) fn read_fetched(reply: Reply) -> Result<Option<Fetched>, SessionError
         None => return Err(BAD),
     };
     let (version, pttl) = (version.ok_or(BAD)?, pttl.ok_or(BAD)?);
-    Ok(Some(Fetched { value, version, pttl, kind, age_ms }))
+    Ok(Sought::There(Fetched { value, version, pttl, kind, age_ms }))
 }
 
 /// A version off the wire. It uses all 64 bits; as a RESP integer its upper half is negative.
@@ -122,7 +130,7 @@ mod tests {
         ];
         let flat = pairs.iter().flat_map(|(a, b)| [a.clone(), b.clone()]).collect();
         for reply in [Reply::Map(pairs), Reply::Array(flat)] {
-            let got = read_fetched(reply).unwrap().unwrap();
+            let Sought::There(got) = read_sought(reply).unwrap() else { panic!("it is there") };
             assert_eq!(
                 (&got.value[..], got.version, got.pttl, got.kind, got.age_ms),
                 (&b"v"[..], u64::MAX, 5, 1, 9)
@@ -133,12 +141,11 @@ mod tests {
     /// An answer that is not understood must never be taken for "no such session".
     #[test]
     fn nonsense_is_an_error_and_not_nil() {
-        for reply in
-            [Reply::Int(1), bulk("x"), Reply::Array(vec![]), Reply::Array(vec![bulk("value"), Reply::Null])]
-        {
-            assert!(read_fetched(reply).is_err());
+        let half = Reply::Array(vec![bulk("value"), Reply::Null]);
+        for reply in [Reply::Null, bulk("x"), Reply::Array(vec![]), half] {
+            assert!(read_sought(reply).is_err());
         }
-        assert!(read_fetched(Reply::Null).unwrap().is_none());
+        assert!(matches!(read_sought(Reply::Int(-1)), Ok(Sought::Absent(u64::MAX))));
     }
 
     /// 0 means "no deadline" in a record; a session with no life left must not become immortal.

@@ -2,7 +2,7 @@
 //!
 //! It keeps its store in a map and its stream in a list. One thread per connection, which is all a test needs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,7 +25,7 @@ struct Stored {
 #[derive(Default)]
 struct State {
     store: HashMap<Vec<u8>, Stored>,
-    tombs: HashSet<Vec<u8>>,
+    tombs: HashMap<Vec<u8>, u64>,
     /// Keys beginning with this answer GONE after a delete.
     wins_prefix: Option<Vec<u8>>,
     version: u64,
@@ -123,6 +123,11 @@ impl FakeRelay {
         self.state.lock().unwrap().set(key, value, -1, 0)
     }
 
+    /// Sets a key that is only kept as a hash, as another machine would.
+    pub(crate) fn seal(&self, key: &[u8], value: &[u8]) -> u64 {
+        self.state.lock().unwrap().set(key, &hashed::seal(value), -1, hashed::KIND_HASHED)
+    }
+
     /// Deletes a key as another machine would.
     pub(crate) fn delete(&self, key: &[u8]) -> u64 {
         self.state.lock().unwrap().delete(key, false).1
@@ -181,7 +186,7 @@ impl State {
             out.extend(format!(":{version}\r\n:{}\r\n", u8::from(sync)).into_bytes());
             out
         });
-        self.tombs.insert(key.to_vec());
+        self.tombs.insert(key.to_vec(), version);
         (self.store.remove(key).is_some(), version)
     }
 }
@@ -273,8 +278,10 @@ impl Connection {
             "PING" => out.extend_from_slice(b"+PONG\r\n"),
             "GS.GET" => {
                 self.relay.gets.fetch_add(1, Ordering::SeqCst);
+                assert_eq!(args.get(2).map(Vec::as_slice), Some(b"WITHVERSION".as_slice()));
                 let Some(stored) = state.store.get(&args[1]) else {
-                    return out.extend_from_slice(b"$-1\r\n");
+                    let history = state.tombs.get(&args[1]).copied().unwrap_or(0);
+                    return out.extend(format!(":{history}\r\n").into_bytes());
                 };
                 out.extend_from_slice(b"*16\r\n$5\r\nvalue\r\n");
                 match stored.kind {
@@ -290,7 +297,7 @@ impl Connection {
             }
             "GS.SET" => {
                 let wins = state.wins_prefix.as_ref().is_some_and(|p| args[1].starts_with(p));
-                if wins && state.tombs.contains(&args[1]) {
+                if wins && state.tombs.contains_key(&args[1]) {
                     return out.extend_from_slice(b"-GONE the session was destroyed\r\n");
                 }
                 let expected = option("IFV").map(|v| v as u64);

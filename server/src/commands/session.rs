@@ -48,6 +48,7 @@ const fn row(
 
 const KEY: Arg = Arg::key("key");
 const VALUE: Arg = Arg::string("value");
+const WITHVERSION: Arg = Arg::token_only("withversion", "WITHVERSION");
 const PX: Arg = Arg::integer("milliseconds").token("PX");
 const WRITE: Flags = Flags::WRITE.or(Flags::DENYOOM).or(Flags::FAST);
 const READ: Flags = Flags::READONLY.or(Flags::FAST);
@@ -57,12 +58,12 @@ pub const COMMANDS: &[Command] = &[
     Command {
         spec: row(
             "gs.get",
-            2,
+            -2,
             READ,
             Keys::ONE,
-            &[KEY],
+            &[KEY, WITHVERSION.optional()],
             "Looks for a session through all tiers and brings it up.",
-            "A map: value, version, pttl, tier, node, idle, kind, age_ms; nil if no tier has it.",
+            "A map: value, version, pttl, tier, node, idle, kind, age_ms; nil if no tier has it, or with WITHVERSION the version up to which all that the stream may still bring of it is history, 0 if it brings nothing.",
         ),
         run: get,
     },
@@ -102,11 +103,7 @@ pub const COMMANDS: &[Command] = &[
             -2,
             Flags::WRITE.or(Flags::FAST),
             Keys::ALL,
-            &[
-                KEY.multiple(),
-                Arg::token_only("sync", "SYNC").optional(),
-                Arg::token_only("withversion", "WITHVERSION").optional(),
-            ],
+            &[KEY.multiple(), Arg::token_only("sync", "SYNC").optional(), WITHVERSION.optional()],
             "Destroys sessions everywhere; with SYNC it answers when every front end has dropped them or its lease has lapsed, and is refused inside MULTI.",
             "How many existed; with WITHVERSION an array of that and the version of the delete.",
         ),
@@ -158,7 +155,22 @@ fn tier_word(node: &Node) -> &'static str {
     }
 }
 
+/// The version up to which an absent key is history for front ends.
+fn history(ctx: &Ctx<'_>, key: &[u8]) -> u64 {
+    let Some(relay) = ctx.node.relay() else { return 0 };
+    // An event that has been on its way for longer than a lease was applied, or the lease has lapsed. Twice, for what
+    // clocks and the way to the reader add.
+    let on_its_way_ms = 2 * ctx.node.settings.lease.as_millis() as u64;
+    let from_ms = ctx.node.now_ms().saturating_sub(on_its_way_ms);
+    relay.stream.recent.history(ctx.node.id(ctx.conn.db, key).lo, from_ms)
+}
+
 fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
+    let with_version = match args.len() {
+        2 => false,
+        3 if args.at(2).eq_ignore_ascii_case(b"WITHVERSION") => true,
+        _ => return Err(Refusal::syntax().into()),
+    };
     let mut value = std::mem::take(&mut ctx.conn.scratch);
     value.clear();
     let found = ctx.node.read(&ctx.conn.scope, ctx.conn.db, args.at(1), true, &mut value, |_, _| ());
@@ -201,7 +213,12 @@ fn get(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
         }
         Ok(None) => {
             ctx.node.metrics.sought(false);
-            ctx.reply().null();
+            if with_version {
+                let history = history(ctx, args.at(1));
+                ctx.reply().uint(history);
+            } else {
+                ctx.reply().null();
+            }
         }
         Err(_) => {}
     }

@@ -9,6 +9,10 @@
 //! Agents are told of new events at most once in a millisecond, the first time at once: a change alone is not held
 //! back, and many in a row cost each agent one write for all. A change that somebody waits for is told at once too.
 
+mod recent;
+
+pub use recent::Recent;
+
 use bytes::Bytes;
 use gs_resp::{Protocol, ReplyGuard, Writer};
 use parking_lot::Mutex;
@@ -134,6 +138,8 @@ pub struct Stream {
     last: AtomicU64,
     enabled: AtomicBool,
     bytes_max: usize,
+    /// What changed a moment ago.
+    pub recent: Recent,
     /// Identity of this life of the relay: an agent may only continue where it left off in the same one.
     uuid: u64,
 }
@@ -159,6 +165,7 @@ impl Stream {
             last: AtomicU64::new(0),
             enabled: AtomicBool::new(false),
             bytes_max,
+            recent: Recent::default(),
             uuid,
         }
     }

@@ -6,6 +6,7 @@
 //! incarnation on acknowledgement; whatever else happens, the record becomes LIVE again or was destroyed.
 
 mod back;
+mod by_hand;
 mod expansion;
 
 pub use back::hand_back;
@@ -25,7 +26,7 @@ use gs_policies::pressure;
 use gs_resp::{encode_arg, encode_arg_i64, encode_arg_u64, slot_of};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -68,7 +69,7 @@ fn verdict(judged: Judged) -> Verdict {
 /// The sibling's side: keep the relay's section from filling up.
 pub async fn hand_over(node: Arc<Node>) {
     let permits = Arc::new(Semaphore::new(IN_FLIGHT));
-    let mut freeing = false;
+    let (mut freeing, mut order) = (false, by_hand::ByHand::default());
     let mut aged_at_ms = node.now_ms();
     let mut adopt_at_ms = 0;
     loop {
@@ -98,7 +99,7 @@ pub async fn hand_over(node: Arc<Node>) {
                 let room = batch.saturating_sub(victims.len());
                 node.cache.section().sweep_coldest(PROBES, room, node.now_ms(), &mut victims);
             }
-            by_hand(&node, &sibling.asked, batch, &mut victims);
+            order.step(&node, &sibling.asked, batch, &mut victims);
             let now_ms = node.now_ms();
             if victims.is_empty() && now_ms.saturating_sub(aged_at_ms) >= params.interval_ms() {
                 aged_at_ms = now_ms;
@@ -112,7 +113,11 @@ pub async fn hand_over(node: Arc<Node>) {
         let wait = if demand.blocks > 0 && !idle {
             None
         } else {
-            Some(if freeing { PRESSED } else { Duration::from_millis(2) })
+            Some(if freeing || sibling.asked.load(Ordering::Acquire) > 0 {
+                PRESSED
+            } else {
+                Duration::from_millis(2)
+            })
         };
         if let Some(wait) = wait {
             let mut stop = node.stopping();
@@ -125,24 +130,6 @@ pub async fn hand_over(node: Arc<Node>) {
             tokio::task::yield_now().await;
         }
     }
-}
-
-/// Marks what an operator asked for, the coldest of each stretch that the hand goes over, however warm that is. An
-/// order for which a whole round finds nothing more is done.
-fn by_hand(node: &Node, asked: &AtomicU64, batch: usize, victims: &mut Vec<Victim>) {
-    let open = asked.load(Ordering::Acquire);
-    let (wanted, before) = (open.min(batch as u64) as usize, victims.len());
-    let section = node.cache.section();
-    let stretches = if wanted == 0 { 0 } else { section.geometry().blocks.div_ceil(PROBES) };
-    for _ in 0..stretches {
-        section.sweep_coldest(PROBES, wanted, node.now_ms(), victims);
-        if victims.len() > before {
-            break;
-        }
-    }
-    let found = (victims.len() - before) as u64;
-    // Only what was seen is taken off: another order may have come meanwhile.
-    asked.fetch_sub(if found == 0 { open } else { found.min(open) }, Ordering::AcqRel);
 }
 
 /// Marks records that nobody has read for longer than `aged_after`, a few at a time, without pressure.

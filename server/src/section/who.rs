@@ -43,15 +43,15 @@ fn names(line: &str, path: &str) -> bool {
 }
 
 /// Bytes of the object that one mapping of it has in huge pages: the most, for a process that maps it twice shows the same
-/// memory twice. What the kernel cut in two is one mapping if the pieces lie end to end.
+/// memory twice. What the kernel cut in two is one mapping if the pieces lie end to end, in memory and in the object.
 fn huge_bytes(smaps: &str, path: &str) -> u64 {
-    let (mut most, mut sum, mut inside, mut end) = (0, 0, false, "");
+    let (mut most, mut sum, mut inside, mut goes_on) = (0, 0, false, None);
     for line in smaps.lines() {
         let field = line.split_ascii_whitespace().next().unwrap_or_default();
-        if let Some((from, to)) = field.split_once('-') {
+        if let Some(piece) = Piece::of(line) {
             inside = names(line, path);
-            sum = if inside && from == end { sum } else { 0 };
-            end = if inside { to } else { "" };
+            sum = if inside && goes_on == Some((piece.from, piece.offset)) { sum } else { 0 };
+            goes_on = inside.then_some((piece.to, piece.offset + (piece.to - piece.from)));
         } else if inside && field == "ShmemPmdMapped:" {
             let kib = line.split_ascii_whitespace().nth(1).and_then(|n| n.parse::<u64>().ok());
             sum += kib.unwrap_or(0) << 10;
@@ -59,6 +59,23 @@ fn huge_bytes(smaps: &str, path: &str) -> u64 {
         }
     }
     most
+}
+
+/// Where a piece of a mapping lies.
+struct Piece {
+    from: u64,
+    to: u64,
+    offset: u64,
+}
+
+impl Piece {
+    fn of(line: &str) -> Option<Piece> {
+        let mut fields = line.split_ascii_whitespace();
+        let (from, to) = fields.next()?.split_once('-')?;
+        let [from, to, offset] = [from, to, fields.nth(1)?].map(|hex| u64::from_str_radix(hex, 16));
+        Some(Piece { from: from.ok()?, to: to.ok()?, offset: offset.ok()? })
+            .filter(|piece| piece.from <= piece.to)
+    }
 }
 
 #[cfg(test)]
@@ -73,10 +90,12 @@ mod tests {
                      7f40-7f50 rw-p 00000000 00:00 0\nShmemPmdMapped:  77 kB\n";
         assert_eq!(huge_bytes(smaps, "/dev/shm/gs-a"), 2048 << 10);
         assert_eq!(huge_bytes(smaps, "/dev/shm/gs-c"), 0);
-        let line = |range: &str, mib: u64| {
-            format!("{range} rw-s 00000000 00:1a 6 /dev/shm/gs-a\nShmemPmdMapped: {} kB\n", mib << 10)
+        let line = |range: &str, offset: &str, mib: u64| {
+            format!("{range} rw-s {offset} 00:1a 6 /dev/shm/gs-a\nShmemPmdMapped: {} kB\n", mib << 10)
         };
-        let cut = line("7f00-7f10", 2) + &line("7f10-7f20", 4);
-        assert_eq!(huge_bytes(&(cut + &line("7f30-7f40", 4)), "/dev/shm/gs-a"), 6 << 20);
+        let cut = line("7f00-7f10", "00000000", 2) + &line("7f10-7f20", "00000010", 4);
+        // The kernel may put a second mapping right behind the first.
+        let twice = cut + &line("7f20-7f40", "00000000", 5);
+        assert_eq!(huge_bytes(&twice, "/dev/shm/gs-a"), 6 << 20);
     }
 }

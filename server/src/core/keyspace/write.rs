@@ -128,6 +128,7 @@ impl Node {
         if relay.stream.is_enabled() {
             let pttl = self.pttl(write.deadline_ms);
             let (db, key, kind, value) = (write.db, write.key, write.kind, write.value);
+            relay.stream.recent.note(id.lo, version, now_ms);
             // A front end reads no collections, so their bytes would be sent for nothing.
             relay.stream.append(&if self.settings.push_values && is_whole_value(kind) {
                 Event::Put { db, key, version, pttl, kind, value }
@@ -190,6 +191,9 @@ impl Node {
         let evicting = found.is_some_and(|m| m.state == RecordState::Evicting);
         let journaled =
             self.supersede(relay, &id, db, key, Kind::Tomb, version, &holders, evicting, gone_for);
+        if relay.stream.is_enabled() {
+            relay.stream.recent.note(id.lo, version, now_ms);
+        }
         let seq = relay.stream.append(&Event::Gone { db, key, version, sync });
         if alive.is_none() && !below {
             return Ok(None);
@@ -291,6 +295,7 @@ impl Node {
         self.cache.section().flush_db(db, self.now_ms());
         relay.directory.flush(db);
         let number = relay.journal.append(&Record::Flush { db: db.unwrap_or(16), version });
+        relay.stream.recent.note_flush(version, self.now_ms());
         relay.stream.append(&Event::Flush { db, version });
         self.emptied(db);
         drop(all);

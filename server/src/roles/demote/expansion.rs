@@ -1,7 +1,9 @@
 //! An expansion node's side of the demoter: what has aged goes on, through the sibling.
 
 use crate::core::node::Node;
-use crate::roles::demote::{ADOPT_EVERY_MS, Load, PRESSED, PROBES, by_hand, judge, unhurried, verdict};
+use crate::roles::demote::{
+    ADOPT_EVERY_MS, Load, PRESSED, PROBES, by_hand::ByHand, judge, unhurried, verdict,
+};
 use crate::roles::pause;
 use crate::roles::relief::{copy_of, parcel};
 use crate::roles::wire;
@@ -15,7 +17,7 @@ use std::time::Duration;
 
 /// An expansion node's side: pass on what has aged, and under pressure the oldest.
 pub async fn pass_on(node: Arc<Node>) {
-    let mut freeing = false;
+    let (mut freeing, mut order) = (false, ByHand::default());
     let mut cutoff = Cutoff(1_000);
     let mut adopt_at_ms = 0;
     loop {
@@ -30,7 +32,7 @@ pub async fn pass_on(node: Arc<Node>) {
             node.cache.section().adopt_evicting(&mut victims, params.batch() as usize);
             adopt_at_ms = if victims.is_empty() { now_ms + ADOPT_EVERY_MS } else { now_ms };
         }
-        by_hand(&node, &relief.asked, params.batch() as usize, &mut victims);
+        order.step(&node, &relief.asked, params.batch() as usize, &mut victims);
         let pressed = demand.blocks > 0;
         // Without pressure only what has aged goes; under pressure the mark falls until enough goes.
         let mark = if pressed { cutoff.0 } else { params.age().aged_after_ms };
