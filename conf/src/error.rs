@@ -40,6 +40,16 @@ pub enum ConfError {
         /// What the system said.
         reason: String,
     },
+    /// A node was given the file of a front end.
+    #[error(
+        "{path}: this is a file of a front end (it has {key}), not of a server; programs load it that use gs-client"
+    )]
+    ClientFile {
+        /// The file.
+        path: String,
+        /// What only a front end's file has.
+        key: String,
+    },
     /// The file is not in its format.
     #[error("{origin}: not valid {format}: {reason}")]
     Syntax {

@@ -83,6 +83,10 @@ impl Checked {
 
 /// Loads a node's configuration.
 pub fn load(inputs: &Inputs) -> Result<Loaded, Errors> {
+    // Else each of its options is one that nobody knows, or, in an ancestor's file, one that means a relief.
+    if let Some((path, key)) = inputs.file.as_deref().and_then(|path| Some((path, client_mark(path)?))) {
+        return Err(Errors(vec![ConfError::ClientFile { path: path.display().to_string(), key }]));
+    }
     let table = Table::node();
     let (said, notes, mut errors) = collect(inputs, &table, legacy::translate_node);
     let judged = judge(&table, &said, &mut errors);
@@ -103,7 +107,7 @@ pub fn load_client(inputs: &Inputs) -> Result<Loaded<ClientConfig>, Errors> {
 /// cannot be read here are noted, not refused: the machine that checks need not be the one that runs.
 pub fn check(path: &Path) -> Result<Checked, Errors> {
     let inputs = Inputs { file: Some(path.to_owned()), ..Inputs::default() };
-    if is_client_file(path) {
+    if client_mark(path).is_some() {
         let mut loaded = load_client(&inputs)?;
         loaded.notes.extend(unreadable(&loaded.config.link.files("link")));
         return Ok(Checked::Client(Box::new(loaded)));
@@ -119,21 +123,21 @@ pub(crate) fn finish<T>(config: T, notes: Vec<String>, errors: Vec<ConfError>) -
     if errors.is_empty() { Ok(Loaded { config, notes }) } else { Err(Errors(errors)) }
 }
 
-/// A client's file says who the relays are, or whether the section is its own; no node's file does.
-fn is_client_file(path: &Path) -> bool {
-    let Ok(text) = std::fs::read_to_string(path) else {
-        return false;
-    };
+/// A client's file says who the relays are, or whether the section is its own; no node's file does. The first key that
+/// tells, where the file is a client's.
+fn client_mark(path: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
     let extension = extension(path);
     if extension == "conf" {
-        return legacy::is_client(&text);
+        return legacy::is_client(&text).then(|| legacy::CLIENT_KEY.to_owned());
     }
     let said = layers::file(&text, &extension, &Origin::Default).unwrap_or_default();
     let (node, client) = (Table::node(), Table::client());
-    said.iter().any(|s| client.row(&s.key).is_some() && node.row(&s.key).is_none())
-        && !said
-            .iter()
-            .any(|s| s.key == "role" || (node.row(&s.key).is_some() && client.row(&s.key).is_none()))
+    let only = |key: &str, mine: &Table, other: &Table| mine.row(key).is_some() && other.row(key).is_none();
+    if said.iter().any(|s| s.key == "role" || only(&s.key, &node, &client)) {
+        return None;
+    }
+    said.into_iter().map(|s| s.key).find(|key| only(key, &client, &node))
 }
 
 fn unreadable(files: &[(String, String)]) -> Vec<String> {

@@ -193,3 +193,15 @@ fn options_must_agree_with_each_other() {
         .expect("free ones");
     from_flags(&[("role", "relief-aging"), ("port", "7880")]).expect("it has no sibling's port");
 }
+
+#[test]
+fn a_front_ends_file_starts_no_server() {
+    // It would start something else than was meant, or complain of options that are none.
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (name, mark) in [("client.toml", "auth_path"), ("legacy/client.conf", "my_messages")] {
+        let inputs = Inputs { file: Some(here.join(name)), ..Inputs::default() };
+        let text = load(&inputs).expect_err("it is no node's").to_string();
+        assert!(text.contains(name) && text.contains("front end") && text.contains(mark), "{text}");
+        load_client(&inputs).unwrap_or_else(|errors| panic!("{name}: {errors}"));
+    }
+}

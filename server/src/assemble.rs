@@ -49,6 +49,11 @@ pub fn run(config: &Config, child: bool, file: Option<&Path>) -> anyhow::Result<
     for role in parts_of(config) {
         parts.push(part(config, role, child)?);
     }
+    // Once for all nodes of this process, and a child's relay has said it.
+    if let Some(addr) = parts.iter().find_map(|part| part.ports.open_to_all(&part.config)).filter(|_| !child)
+    {
+        tracing::warn!(%addr, "whoever reaches this address is served: set requirepass, or bind 127.0.0.1");
+    }
     // The ports are known now, also those that were free to choose.
     let addr_of = |role| parts.iter().find(|p: &&Part| p.role == role).map(|p| p.ports.link_addr(&p.config));
     let (relay_addr, sibling_addr) = (addr_of(NodeRole::Relay), addr_of(NodeRole::Sibling));

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use gs_client::cache::{Observer, OpenError};
+use gs_client::cache::{Observer, OpenError, Section};
 use gs_client::clock::Clock;
 
 /// What can be asked about sections.
@@ -92,8 +92,21 @@ impl At {
         self.dir.clone().unwrap_or_else(default_dir)
     }
 
-    fn observer(&self) -> Result<Observer, OpenError> {
-        Observer::open(&self.dir(), &self.name)
+    fn observer(&self) -> anyhow::Result<Observer> {
+        let dir = self.dir();
+        Observer::open(&dir, &self.name).map_err(|error| {
+            let absent = matches!(error, OpenError::Absent { .. });
+            // Those that have memory behind them; a front end's have the hash of their relay in the name.
+            let others = Section::names(&dir).unwrap_or_default().into_iter();
+            let others: Vec<_> =
+                others.filter(|(_, object)| absent && object.is_some()).map(|(name, _)| name).collect();
+            let error = anyhow::Error::new(error);
+            if others.is_empty() {
+                error
+            } else {
+                anyhow::anyhow!("{error}; there are: {}", others.join(", "))
+            }
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use gs_tests::http;
 use gs_tests::node::{Node, Spec};
 use gs_tests::wire::Value;
-use gs_tests::{bins, peers, ports};
+use gs_tests::{bins, peers, ports, wait};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -257,4 +257,36 @@ fn a_port_in_use_is_said_with_the_port() {
     );
     assert_eq!(node.wait_exit().code(), Some(1));
     assert!(node.story().contains(&port.to_string()), "the port is not named\n{}", node.story());
+    assert!(node.story().contains("if a gs-server runs here already"), "no way out\n{}", node.story());
+}
+
+#[test]
+fn serving_everybody_is_said_once() {
+    // Who binds an address beyond this machine and forgets the password finds a line in the log, and not one for each
+    // process.
+    let dir = tempfile::tempdir().expect("a directory can be made");
+    let relay = |name: &str, bind: &str| {
+        Spec::role("relay", &dir.path().join(name))
+            .flag("port", 0)
+            .flag("sibling-port", 0)
+            .flag("http-port", "off")
+            .flag("capacity", "4mb")
+            .flag("bind", bind)
+    };
+    let warnings = |spec| Node::start(spec).story().matches("whoever reaches this address is served").count();
+    assert_eq!(warnings(relay("open", "0.0.0.0")), 1);
+    assert_eq!(warnings(relay("closed", "0.0.0.0").set("requirepass", "s3cret")), 0);
+    assert_eq!(warnings(relay("local", "127.0.0.1")), 0);
+}
+
+#[test]
+fn a_sibling_without_its_relay_says_what_it_waits_for() {
+    let dir = tempfile::tempdir().expect("a directory can be made");
+    let spec = Spec::role("sibling", dir.path()).flag("port", 0).flag("http-port", "off");
+    let node = Node::spawn(spec.flag("relay", "127.0.0.1:1"));
+    wait::until("it says what it waits for", || {
+        let story = node.story();
+        let line = story.lines().find(|line| line.contains("waiting for the relay's section"));
+        if line.is_some_and(|line| line.contains("127.0.0.1:1")) { Ok(()) } else { Err(story) }
+    });
 }

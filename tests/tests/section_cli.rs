@@ -176,6 +176,8 @@ fn an_abandoned_section_is_judged_and_removed() {
     for args in [&["stat", "relay"][..], &["dump", "relay"], &["check", "relay"], &["rm", "relay"]] {
         assert!(refused(args, dir.path(), 1).contains("no section relay in"), "{args:?}");
     }
+    let there = refused(&["stat", "relay"], dir.path(), 1);
+    assert!(there.contains("there are: aging, expansion"), "it names those that exist: {there}");
     refused(&["stat"], dir.path(), 2);
     refused(&["stat", "relay", "--jsonn"], dir.path(), 2);
     refused(&["list"], &dir.path().join("nowhere"), 1);

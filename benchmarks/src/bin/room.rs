@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use benchmarks::compare::options::gs_server;
 use benchmarks::overhead::{self, Cost};
 use benchmarks::room::{Level, MIXES, Room, Sizes};
 use clap::Parser;
@@ -27,9 +28,9 @@ struct Args {
     /// How many sessions that is.
     #[arg(long, default_value_t = 1_000_000)]
     sessions: u64,
-    /// The gs-server to start.
-    #[arg(long, default_value = "target/release/gs-server")]
-    gs_server: PathBuf,
+    /// The gs-server to start; built where none is named.
+    #[arg(long)]
+    gs_server: Option<PathBuf>,
     /// Where the tables go.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results/room.md"))]
     out: PathBuf,
@@ -137,7 +138,8 @@ fn word(mode: Mode) -> &'static str {
 
 fn costs(text: &mut String, args: &Args) -> anyhow::Result<()> {
     let advised = Sizes::All(overhead::VALUE_BYTES).advised(Mode::Owner);
-    let gs = |block_bytes| overhead::of_relay(&args.gs_server, args.sessions, block_bytes);
+    let program = gs_server(args.gs_server.as_deref())?;
+    let gs = |block_bytes| overhead::of_relay(&program, args.sessions, block_bytes);
     let mut rows: Vec<(String, Cost)> = vec![
         (format!("relay, {BLOCK_BYTES_DEFAULT} (default)"), gs(BLOCK_BYTES_DEFAULT)?),
         (format!("relay, {advised} (advised)"), gs(advised)?),

@@ -37,10 +37,13 @@ pub fn load_client(text: &str) -> Result<Loaded<ClientConfig>, Errors> {
     finish_legacy_client(translate_client(text, None)?)
 }
 
+/// What only a front end's configuration has.
+pub(crate) const CLIENT_KEY: &str = "my_messages";
+
 /// True when the text is a front end's configuration rather than a server's.
 #[must_use]
 pub fn is_client(text: &str) -> bool {
-    text::parse(text).is_ok_and(|(value, _)| value.get("my_messages").is_some())
+    text::parse(text).is_ok_and(|(value, _)| value.get(CLIENT_KEY).is_some())
 }
 
 pub(crate) fn translate_node(text: &str, directory: Option<&Path>) -> Result<Translated, Errors> {

@@ -186,7 +186,7 @@ fn cache(config: &Config, role: NodeRole, relay: Option<&Arc<Node>>, clock: &Clo
     if role == NodeRole::Sibling {
         return match relay.filter(|_| config.section.backing == Backing::Memory) {
             Some(relay) => Ok(relay.cache.attach_inside()?),
-            None => attach(dir, name, clock, &policy),
+            None => attach(dir, name, &config.relay, clock, &policy),
         };
     }
     let asked = SectionConfig {
@@ -212,11 +212,15 @@ fn cache(config: &Config, role: NodeRole, relay: Option<&Arc<Node>>, clock: &Clo
 }
 
 /// Attaches to the relay's section, which may be made only now.
-fn attach(dir: &Path, name: &str, clock: &Clock, policy: &Policy) -> anyhow::Result<Cache> {
+fn attach(dir: &Path, name: &str, relay: &str, clock: &Clock, policy: &Policy) -> anyhow::Result<Cache> {
     let mut left = PATIENCE;
     loop {
         match Cache::attach(dir, name, None, clock.clone(), policy.clone()) {
             Err(OpenError::Absent { .. }) if !left.is_zero() => {
+                if left == PATIENCE {
+                    let (dir, seconds) = (dir.display(), PATIENCE.as_secs());
+                    tracing::info!(%dir, section = name, relay, seconds, "waiting for the relay's section");
+                }
                 std::thread::sleep(STEP);
                 left = left.saturating_sub(STEP);
             }

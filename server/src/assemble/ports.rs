@@ -2,8 +2,7 @@
 
 use crate::core::node::NodeRole;
 use crate::io::listen::{bind, bind_patiently};
-use anyhow::Context as _;
-use gs_conf::{Config, PortChoice};
+use gs_conf::{ClientAuth, Config, PortChoice};
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
 use std::time::Duration;
@@ -32,7 +31,7 @@ impl Ports {
         let open = |key: &str, port: u16| {
             bind_patiently(&part.bind, port, accepting, patience)
                 .map(|(addr, sockets)| Bound { addr, sockets })
-                .with_context(|| format!("{key}: {}:{port} cannot be listened on", part.bind))
+                .map_err(|error| refused(error, key, &part.bind, port))
         };
         let clear = part.plain_port().map(|port| open("port", port)).transpose()?;
         let tls = part.tls_port().map(|port| open("tls.port", port)).transpose()?;
@@ -46,7 +45,7 @@ impl Ports {
                 }
                 bound => bound,
             }
-            .with_context(|| format!("http_port: {}:{port} cannot be listened on", part.bind))?;
+            .map_err(|error| refused(error, "http_port", &part.bind, port))?;
             (ports.http_addr, ports.http) = (Some(addr), sockets.pop());
         }
         Ok(ports)
@@ -59,6 +58,14 @@ impl Ports {
         for (proto, addr) in resp.chain(self.http_addr.map(|addr| ("http", addr))) {
             say(&format!("listening {} {proto} {addr}", role.word()));
         }
+    }
+
+    /// An address beyond this machine at which anybody is served: no password, and no certificate is asked for.
+    pub(super) fn open_to_all(&self, part: &Config) -> Option<SocketAddr> {
+        let certified = part.tls.client_auth == ClientAuth::Required;
+        let open = [self.clear.as_ref(), self.tls.as_ref().filter(|_| !certified)];
+        let beyond = |addr: &SocketAddr| part.requirepass.is_empty() && !addr.ip().is_loopback();
+        open.into_iter().flatten().map(|bound| bound.addr).find(beyond)
     }
 
     /// The port of clear RESP, else of TLS.
@@ -117,6 +124,16 @@ impl Ports {
         }
         threads
     }
+}
+
+fn refused(error: std::io::Error, key: &str, bind: &str, port: u16) -> anyhow::Error {
+    let way_out = match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "; if a gs-server runs here already, --port and its like choose others"
+        }
+        _ => "",
+    };
+    anyhow::Error::new(error).context(format!("{key}: {bind}:{port} cannot be listened on{way_out}"))
 }
 
 fn loopback(like: &SocketAddr) -> std::net::IpAddr {

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use benchmarks::compare::options::gs_server;
 use benchmarks::compare::servers::free_port;
 use benchmarks::compare::talk::until;
 use clap::Parser;
@@ -47,9 +48,9 @@ struct Args {
     /// Be one of the processes of the plain chain: the port to listen at and the next one's, 0 for the last.
     #[arg(long, num_args = 2, hide = true)]
     hop: Option<Vec<u16>>,
-    /// The gs-server to start.
-    #[arg(long, default_value = "target/release/gs-server")]
-    gs_server: PathBuf,
+    /// The gs-server to start; built where none is named.
+    #[arg(long)]
+    gs_server: Option<PathBuf>,
 }
 
 const BATCH: usize = 500;
@@ -107,10 +108,11 @@ impl Family {
         let dir = tempfile::tempdir()?;
         let sibling = free_port()?;
         let flags = ["--sibling-port", &sibling.to_string(), "--capacity", &args.capacity].map(String::from);
-        let relay = Server::gs(&args.gs_server, "relay", &dir.path().join("relay"), &flags)?;
+        let program = gs_server(args.gs_server.as_deref())?;
+        let relay = Server::gs(&program, "relay", &dir.path().join("relay"), &flags)?;
         let flags = ["--sibling", &format!("127.0.0.1:{sibling}"), "--capacity", "512mb"].map(String::from);
         connect(sibling)?;
-        let aging = Server::gs(&args.gs_server, "relief-aging", &dir.path().join("aging"), &flags)?;
+        let aging = Server::gs(&program, "relief-aging", &dir.path().join("aging"), &flags)?;
         let mut wire = connect(sibling)?;
         until("the relief has joined", || {
             wire.call(&[b"GS.SHARD", b"NODES"]).ok().filter(|nodes| nodes.contains(" up ")).map(drop)
