@@ -140,6 +140,8 @@ counters! {
     refused_commands: "gs_refused_commands_total";
     /// Writes refused because too many destroyed sessions are remembered already.
     refused_tombs: "gs_refused_tombstones_full_total";
+    /// Deadlines changed of sessions that were to have two copies, and no relief took the second one.
+    second_copies_missed: "gs_second_copies_missed_total";
     /// Reads of a key that this node had.
     hits: "gs_hits_total" ["tier" = "here"];
     /// Reads of a key that an expansion node had.

@@ -160,7 +160,7 @@ fn a_pipeline_of_misses_and_a_command_with_many_keys_ask_a_relief_once() {
 
 #[test]
 fn two_copies_are_kept_where_they_are_asked_for_or_refused() {
-    let cluster = Plan::relay("16mb").expansion("16mb").aging("16mb").start();
+    let mut cluster = Plan::relay("16mb").expansion("16mb").aging("16mb").start();
     let mut wire = cluster.wire();
     assert!(matches!(wire.call(&["GS.SET", "two", "value", "PX", "60000", "COPIES", "2"]), Value::Int(_)));
     // The second copy was there before the reply.
@@ -175,6 +175,29 @@ fn two_copies_are_kept_where_they_are_asked_for_or_refused() {
         assert_eq!(peek::tiers(&mut wire, "two"), ["relay", "expansion"], "after {touch:?}");
         assert!(cluster.reliefs[0].wire().call(&["PTTL", "two"]).int() > pttl, "after {touch:?}");
     }
+
+    // When no relief takes the copy, what reads or extends it answers as ever: the session is here. And it is told.
+    cluster.reliefs[0].kill();
+    cluster.reliefs[1].kill();
+    let touches = [
+        (vec!["GETEX", "two", "EX", "300"], Value::bulk("value")),
+        (vec!["EXPIRE", "two", "400"], Value::Int(1)),
+        (vec!["GS.TOUCH", "two", "PX", "500000"], Value::Int(1)),
+        (vec!["GETEX", "two", "EX", "100"], Value::bulk("value")),
+    ];
+    for (touch, answer) in touches {
+        assert_eq!(wire.call(&touch), answer, "{touch:?}");
+    }
+    assert!(wire.call(&["PTTL", "two"]).int() > 90_000);
+    assert_eq!(wire.call(&["GETEX", "two", "PERSIST"]), Value::bulk("value"));
+    let missed = || cluster.metrics().sum(|name, _| name == "gs_second_copies_missed_total");
+    wait::until_true("each is counted", || missed() == 5.0);
+    wire.pipeline(&[vec!["MULTI"], vec!["GS.SET", "two", "w", "COPIES", "2"], vec!["EXPIRE", "two", "60"]]);
+    let stored = wire.call(&["EXEC"]);
+    assert!(
+        stored.is_error("UNAVAILABLE the session is stored once"),
+        "a write is not an extension: {stored:?}"
+    );
 
     let alone = Plan::relay("16mb").start();
     let refused = alone.wire().call(&["GS.SET", "two", "value", "COPIES", "2"]);

@@ -129,7 +129,7 @@ pub const COMMANDS: &[Command] = &[
             Roles::RELAY.or(Roles::SIBLING),
             &[NAME, Arg::token_only("force", "FORCE").optional()],
             "A node leaves; with FORCE what it still holds is given up and counted as lost. Of a node that came back \
-             without its sessions, those are given up first, and it stays.",
+             without its sessions, those are given up first, and it stays if there are any.",
             "How many sessions were given up: those with no other copy.",
         ),
         run: change::leave,

@@ -1,7 +1,8 @@
 //! Second copies: what a write to a path with `copies = 2`, or with `COPIES 2`, owes before it is answered.
 //!
 //! A write only notes the copy, because handlers do not wait; the connection that wrote holds the reply back until a
-//! relief has it. Where nobody writes such copies, one counter is read for each command.
+//! relief has it. Another deadline stores nothing: its copy is tried for as well, but where none can be had it is answered
+//! as ever and counted, and the session has one copy until its next write or extension. Where nobody writes such copies, one counter is read for each command.
 
 use crate::core::bus::ClientId;
 use crate::core::keyspace::Write;
@@ -18,10 +19,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// A second copy whose fate is not known may arrive for this long; links give up far earlier.
 const COPY_ARRIVES_MS: u64 = 60_000;
 
+/// A copy that a connection owes.
+pub struct Owed {
+    parcel: Parcel,
+    /// True where the command fails without it: it stored a value.
+    must: bool,
+}
+
 /// The copies that connections owe for the command that they run.
 #[derive(Default)]
 pub struct Seconds {
-    by_client: Mutex<HashMap<ClientId, Vec<Parcel>>>,
+    by_client: Mutex<HashMap<ClientId, Vec<Owed>>>,
     /// How many connections. A connection notes and takes its own copies on one thread: no order is needed.
     clients: AtomicUsize,
 }
@@ -34,7 +42,7 @@ impl Seconds {
     }
 
     /// What a connection owes since it was asked last.
-    pub fn take(&self, client: ClientId) -> Vec<Parcel> {
+    pub fn take(&self, client: ClientId) -> Vec<Owed> {
         if self.is_empty() {
             return Vec::new();
         }
@@ -44,12 +52,17 @@ impl Seconds {
         owed
     }
 
-    fn note(&self, client: ClientId, parcel: Parcel) {
+    fn note(&self, client: ClientId, parcel: Parcel, mut must: bool) {
         let mut list = self.by_client.lock();
         let owed = list.entry(client).or_default();
         // Of a key that a transaction writes twice, the last value is the one to be kept.
-        owed.retain(|known| known.db != parcel.db || known.key != parcel.key);
-        owed.push(parcel);
+        owed.retain(|known| {
+            let same = known.parcel.db == parcel.db && known.parcel.key == parcel.key;
+            // Extended by the transaction that stored it, it is stored no less.
+            must |= same && known.must;
+            !same
+        });
+        owed.push(Owed { parcel, must });
         self.clients.store(list.len(), Ordering::Relaxed);
     }
 }
@@ -66,7 +79,7 @@ pub fn possible(relay: &Relay) -> Result<(), Refusal> {
 
 /// Notes that a write owes its second copy. The caller holds the key's stripe: before anyone else can change the
 /// key, a change from now on follows the copy wherever it arrives.
-pub fn owe(node: &Node, relay: &Relay, write: &Write<'_>, id: KeyId, version: u64) {
+pub fn owe(node: &Node, relay: &Relay, write: &Write<'_>, id: KeyId, version: u64, must: bool) {
     relay.copying.begin(id, version, node.clock.unix_ms() + COPY_ARRIVES_MS);
     let parcel = Parcel {
         db: write.db,
@@ -77,16 +90,23 @@ pub fn owe(node: &Node, relay: &Relay, write: &Write<'_>, id: KeyId, version: u6
         age_ms: 0,
         value: write.value.to_vec(),
     };
-    relay.seconds.note(write.by, parcel);
+    relay.seconds.note(write.by, parcel, must);
 }
 
-/// Has copies put on reliefs. They go on their way together, and whoever waits for them may end meanwhile.
-pub async fn place(node: Arc<Node>, parcels: Vec<Parcel>) -> Result<(), Refusal> {
-    let one = |parcel| {
+/// Has copies put on reliefs; an error where one is missing that must be there. They go on their way together, and whoever waits for them may end meanwhile.
+pub async fn place(node: Arc<Node>, owed: Vec<Owed>) -> Result<(), Refusal> {
+    let one = |Owed { parcel, must }| {
         let node = node.clone();
-        tokio::spawn(async move { place_one(&node, &parcel).await })
+        tokio::spawn(async move {
+            let placed = place_one(&node, &parcel).await;
+            if placed.is_err() && !must {
+                node.metrics.second_copies_missed.add(1);
+                return Ok(());
+            }
+            placed
+        })
     };
-    let tasks: Vec<_> = parcels.into_iter().map(one).collect();
+    let tasks: Vec<_> = owed.into_iter().map(one).collect();
     let mut done = Ok(());
     for task in tasks {
         done = done.and(task.await.unwrap_or_else(|_| Err(missing("its task failed"))));

@@ -45,6 +45,8 @@ pub struct Sibling {
     pub audits: Mutex<Vec<u16>>,
     /// Signalled when demotion is wanted at once.
     pub wake: Notify,
+    /// Read while a relief joins: the relay lists it before it is given slots here.
+    pub joining: tokio::sync::RwLock<()>,
     /// The life of the relay that the members joined.
     pub relay_life: Mutex<String>,
     /// Where reliefs and the relay reach this node; set once it is bound.
@@ -64,6 +66,7 @@ impl Sibling {
             crowded: Mutex::default(),
             audits: Mutex::default(),
             wake: Notify::new(),
+            joining: Default::default(),
             relay_life: Mutex::default(),
             addr: RwLock::default(),
         }
@@ -110,7 +113,15 @@ pub async fn copy(node: Arc<Node>, parcel: Parcel) -> Result<(u16, u64), Refusal
     };
     let sibling = node.sibling().ok_or_else(nobody)?;
     let slot = slot_of(&parcel.key);
-    let peer = sibling.placement.read().target_soon(Tier::Expansion, slot).cloned().ok_or_else(nobody)?;
+    let soon = || sibling.placement.read().target_soon(Tier::Expansion, slot).cloned();
+    let peer = match soon() {
+        Some(peer) => peer,
+        None => {
+            // The relay may list one that is still joining here. That ends: it waits for an answer of the relay only.
+            drop(sibling.joining.write().await);
+            soon().ok_or_else(nobody)?
+        }
+    };
     let mut out = wire::batch_head("GS.PUT", &[], 1, wire::PUT_WORDS);
     parcel.encode(&mut out);
     // Its number goes back with the answer, beside the lane: the relay lists it only while the record is here.

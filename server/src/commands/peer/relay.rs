@@ -3,7 +3,7 @@
 use crate::commands::peer::ints;
 use crate::commands::{Answer, Ctx, Outcome, Reply};
 use crate::core::directory::Relocated;
-use crate::core::members::{State, Tier};
+use crate::core::members::{Member, State, Tier};
 use crate::core::node::{Node, Relay};
 use crate::core::outbox::{Mode, Order};
 use crate::core::{resolve, topics};
@@ -213,22 +213,33 @@ pub(super) fn member(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     if done { ctx.ok() } else { Err(Refusal::err("no member has that index").into()) }
 }
 
-/// Gives up what a relief held with an earlier life, or else the relief itself. Answers how many sessions that were
+/// Gives up what a relief held with an earlier life, or where nothing is left of that the relief itself. Answers how many sessions that were
 /// and whether the relief left.
 ///
 /// Readers of what is lost are told to give it up. The node that has the name now must not go with it: what it holds
 /// is not lost, and nobody said that it shall be.
 fn leave(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
     let relay = ctx.node.owner()?;
-    let (name, force) = (wire::text(args, 2)?, args.is(3, "FORCE"));
+    let name = wire::text(args, 2)?;
     let mut members = relay.members.list();
     members.retain(|m| m.name == name);
     if members.is_empty() {
         return Err(Refusal::err(format!("no relief is named '{name}'; GS.SHARD NODES lists them")).into());
     }
-    let leaves = members.iter().all(|m| m.state != State::Lost);
-    members.retain(|m| leaves || m.state == State::Lost);
-    let indexes: Vec<u16> = members.iter().map(|m| m.index).collect();
+    let counts = relay.directory.count_by_node();
+    let held_by =
+        |indexes: &[u16]| -> u64 { counts.iter().filter(|(n, _)| indexes.contains(n)).map(|(_, n)| n).sum() };
+    let (dead, living): (Vec<Member>, Vec<Member>) =
+        members.into_iter().partition(|m| m.state == State::Lost);
+    let indexes = |members: &[Member]| -> Vec<u16> { members.iter().map(|m| m.index).collect() };
+    let leaves = held_by(&indexes(&dead)) == 0;
+    // A life that nothing is left of stands in nobody's way, and force that was meant for it is not for the next.
+    let force = args.is(3, "FORCE") && (dead.is_empty() || !leaves);
+    if leaves && !dead.is_empty() {
+        give_up(ctx.node, relay, &indexes(&dead));
+    }
+    let members = if leaves { living } else { dead };
+    let indexes = indexes(&members);
     if !force {
         if leaves && members.iter().any(|m| !m.audited) {
             let text = format!(
@@ -236,8 +247,7 @@ fn leave(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             );
             return Err(Refusal::err(text).into());
         }
-        let counts = relay.directory.count_by_node();
-        let held: u64 = counts.iter().filter(|(n, _)| indexes.contains(n)).map(|(_, n)| n).sum();
+        let held = held_by(&indexes);
         if held > 0 {
             let has = if leaves { "holds" } else { "came back without" };
             let text =
@@ -245,24 +255,30 @@ fn leave(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
             return Err(Refusal::err(text).into());
         }
     }
-    relay.members.remove(&indexes);
-    let mut given_up = 0;
-    for index in indexes {
-        given_up += relay.directory.forget_node(index);
-        for order in relay.outbox.forget(index) {
-            relay.tombs.acknowledged(&order.id);
-        }
-    }
+    let given_up = give_up(ctx.node, relay, &indexes);
     if leaves {
         // Those of an earlier life were counted when it came back without them.
         ctx.node.metrics.lost.add(given_up);
     }
+    ints(ctx, &[given_up as i64, i64::from(leaves)])
+}
+
+/// Forgets members with all they hold. How many sessions had no other copy.
+fn give_up(node: &Node, relay: &Relay, indexes: &[u16]) -> u64 {
+    relay.members.remove(indexes);
+    let mut given_up = 0;
+    for index in indexes {
+        given_up += relay.directory.forget_node(*index);
+        for order in relay.outbox.forget(*index) {
+            relay.tombs.acknowledged(&order.id);
+        }
+    }
     relay.members_changed();
     if given_up > 0 {
         // Which ones is not known by name.
-        ctx.node.emptied(None);
+        node.emptied(None);
     }
-    ints(ctx, &[given_up as i64, i64::from(leaves)])
+    given_up
 }
 
 fn list(ctx: &mut Ctx<'_>) -> Outcome {

@@ -63,6 +63,11 @@ pub struct Destroy<'a> {
 impl Node {
     /// Stores a value under a new version, which it returns. The caller holds the key's stripe.
     pub fn write(&self, write: &Write<'_>) -> Result<u64, Stop> {
+        self.store(write, true)
+    }
+
+    /// As [`Node::write`]. Where it is not a `must`, a second copy that cannot be had refuses nothing and is counted.
+    fn store(&self, write: &Write<'_>, must: bool) -> Result<u64, Stop> {
         let relay = self.owner()?;
         let id = write.id;
         let path = self.paths.of(write.key);
@@ -93,9 +98,13 @@ impl Node {
                 .into());
             }
         }
-        let owes_copy = write.by != 0 && write.copies.unwrap_or(path.copies) > 1;
-        if owes_copy {
-            seconds::possible(relay)?;
+        let mut owes_copy = write.by != 0 && write.copies.unwrap_or(path.copies) > 1;
+        if owes_copy && let Err(refusal) = seconds::possible(relay) {
+            if must {
+                return Err(refusal.into());
+            }
+            self.metrics.second_copies_missed.add(1);
+            owes_copy = false;
         }
         self.settle_expired(write.db, write.key, &id);
         let version = relay.versions.next(self.clock.unix_coarse_ms());
@@ -123,7 +132,7 @@ impl Node {
         let evicting = put.replaced.is_some_and(|m| m.state == RecordState::Evicting);
         self.supersede(relay, &id, write.db, write.key, Kind::Floor, version, &holders, evicting, 0);
         if owes_copy {
-            seconds::owe(self, relay, write, id, version);
+            seconds::owe(self, relay, write, id, version, must);
         }
         if relay.stream.is_enabled() {
             let pttl = self.pttl(write.deadline_ms);
@@ -274,10 +283,11 @@ impl Node {
             return Ok(false);
         };
         let by = scope.client;
-        // What was asked to be twice stays twice: another deadline is not another wish.
-        let twice = self.relay().is_some_and(|relay| relay.directory.is_below(&id));
+        // What was asked to be twice stays twice: another deadline is not another wish. But it stores nothing, so
+        // where no relief takes the copy it is answered all the same: a read that extends (GETEX) must not fail.
+        let twice = relay_lists(self, &id);
         let (kind, copies) = (meta.kind, twice.then_some(2));
-        self.write(&Write { db, key, id, value: &value, kind, deadline_ms, event, by, copies })?;
+        self.store(&Write { db, key, id, value: &value, kind, deadline_ms, event, by, copies }, false)?;
         Ok(true)
     }
 

@@ -6,9 +6,8 @@ use crate::commands::exec::{self, execute_row};
 use crate::commands::{Answer, Command, Ctx, Outcome, Reply, Stop, Waiting};
 use crate::core::pause;
 use crate::core::resolve::{Waited, clear_the_way};
-use crate::core::seconds;
+use crate::core::seconds::{self, Owed};
 use crate::io::pipe::Stream;
-use crate::roles::wire::Parcel;
 use gs_resp::{Args, Code, Flags, Limits, Refusal, Writer, is_cross_protocol};
 use std::future::Future;
 use std::pin::pin;
@@ -35,7 +34,7 @@ struct Ran {
     /// Where its reply begins in the output.
     mark: usize,
     /// Second copies that it owes before it is answered.
-    owed: Vec<Parcel>,
+    owed: Vec<Owed>,
 }
 
 impl<S: Stream> Serving<S> {

@@ -24,6 +24,7 @@ pub async fn join(
         return Err(Refusal::err("this node takes no members"));
     };
     let held = objects.to_string();
+    let joining = sibling.joining.read().await;
     let call = ["GS.MEMBER", "JOIN", &name, tier.word(), &addr, &incarnation, &held];
     let args: Vec<&[u8]> = call.iter().map(|word| word.as_bytes()).collect();
     let reply = sibling.relay.call(&args).await.map_err(|e| {
@@ -65,6 +66,7 @@ pub async fn join(
             placement.assign(node.clock.unix_ms());
         }
     }
+    drop(joining);
     tokio::spawn(report(node.clone(), index));
     Ok(index)
 }
