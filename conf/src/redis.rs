@@ -57,7 +57,8 @@ pub(crate) fn own_log_level(word: &str) -> &str {
 pub(crate) fn output_limits(config: &Config) -> String {
     let limits = &config.limits;
     let (hard, soft) = (limits.pubsub_buffer_bytes, limits.pubsub_soft_bytes);
-    let seconds = limits.pubsub_soft_ms / 1000;
+    // A part of a second is one: 0 would be read as no soft bound at all.
+    let seconds = limits.pubsub_soft_ms.div_ceil(1000);
     format!("normal {} 0 0 slave 0 0 0 pubsub {hard} {soft} {seconds}", limits.output_buffer_bytes)
 }
 

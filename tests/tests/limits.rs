@@ -191,7 +191,7 @@ fn a_subscriber_that_stays_behind_is_cut() {
         assert_eq!(wire.call(&["CONFIG", "SET", name, value]), Value::ok());
     }
     let shown = wire.call(&["CONFIG", "GET", "client-output-buffer-limit"]).items()[1].text();
-    assert!(shown.ends_with("pubsub 8388608 262144 0"), "{shown}");
+    assert!(shown.ends_with("pubsub 8388608 262144 1"), "{shown}");
     let (mut deaf, mut quick) = (target.node.wire(), target.node.wire());
     [&mut deaf, &mut quick].into_iter().for_each(|wire| drop(wire.call(&["SUBSCRIBE", "news"])));
     let message = vec![b'm'; 50_000];

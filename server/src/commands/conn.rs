@@ -23,6 +23,13 @@ pub struct Multi {
     pub broken: bool,
 }
 
+impl Multi {
+    /// A command was refused: nothing of it will run, and nothing of it is kept.
+    pub fn spoil(&mut self) {
+        *self = Multi { broken: true, ..Multi::default() };
+    }
+}
+
 /// What a connection is subscribed to.
 #[derive(Default)]
 pub struct Subscriptions {
@@ -220,6 +227,9 @@ impl Conn {
 
     /// Ends all that others hold of this connection.
     pub fn end(&mut self, node: &Node) {
+        // Also one that others had made and it never opened: what waits in there would count for as long as they live.
+        self.open_mail();
+        self.inbox = None;
         self.watching.clear(node, self.info.id);
         self.end_tracking(node);
         self.end_monitoring(node);

@@ -305,6 +305,7 @@ fn reset(ctx: &mut Ctx<'_>, _: Args<'_>) -> Outcome {
     ctx.conn.proto = Protocol::Resp2;
     ctx.conn.authenticated = !node.live.asks_password();
     ctx.conn.only_peer = false;
+    ctx.conn.is_peer = false;
     ctx.conn.info.name.lock().clear();
     ctx.conn.mute = Mute::No;
     client::set_no_touch(ctx, false);

@@ -35,17 +35,18 @@ pub fn execute_row(ctx: &mut Ctx<'_>, row: Option<&'static Command>, args: Args<
         Err(refusal) => return refuse(ctx, args, refusal),
     };
     ctx.conn.row = 1 + table::index(row);
-    ctx.conn.is_peer |= row.spec.flags.contains(Flags::PEER);
     if let Some(multi) = &mut ctx.conn.multi
         && !is_control(row)
     {
         if row.spec.flags.contains(Flags::NO_MULTI) {
-            multi.broken = true;
+            multi.spoil();
             return Err(Refusal::err("Command not allowed inside a transaction").into());
         }
         return queue(ctx, args);
     }
     let outcome = run(ctx, row, args);
+    // Not for having tried: what is a link of the family is not held to what clients are.
+    ctx.conn.is_peer |= row.spec.flags.contains(Flags::PEER) && outcome.is_ok();
     if ctx.node.changes.armed() {
         ctx.node.changes.tracking.done(ctx.conn.info.id);
     }
@@ -56,7 +57,7 @@ pub fn execute_row(ctx: &mut Ctx<'_>, row: Option<&'static Command>, args: Args<
 #[cold]
 fn refuse(ctx: &mut Ctx<'_>, args: Args<'_>, refusal: Refusal) -> Outcome {
     if let Some(multi) = &mut ctx.conn.multi {
-        multi.broken = true;
+        multi.spoil();
     }
     ctx.node.metrics.refused_commands.add(1);
     ctx.node.metrics.erred(refusal.code);
@@ -222,20 +223,26 @@ fn wrong_role(role: NodeRole, row: &Command) -> Refusal {
 }
 
 fn queue(ctx: &mut Ctx<'_>, args: Args<'_>) -> Outcome {
-    let owned = OwnedArgs::from(args);
     let max = ctx.node.settings.query_buffer_bytes;
     let Some(multi) = &mut ctx.conn.multi else {
         return ctx.ok();
     };
-    multi.bytes += owned.memory_bytes();
-    if multi.bytes > max {
-        multi.broken = true;
+    if multi.broken {
+        // As in Redis: it is answered, and not kept.
+        ctx.reply().simple("QUEUED");
+        return Ok(Reply::Done);
+    }
+    let owned = OwnedArgs::from(args);
+    let bytes = multi.bytes + owned.memory_bytes();
+    if bytes > max {
+        multi.spoil();
         let text = format!(
             "the transaction holds more than {max} bytes of queued commands; send DISCARD and use smaller ones \
              (limits.query_buffer_bytes)"
         );
         return Err(Refusal::err(text).into());
     }
+    multi.bytes = bytes;
     multi.queue.push(owned);
     ctx.reply().simple("QUEUED");
     Ok(Reply::Done)

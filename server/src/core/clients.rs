@@ -1,6 +1,7 @@
 //! The connections of a node: what CLIENT LIST and the limits look at.
 
 use crate::core::bus::{ClientId, Letterbox};
+use crate::core::holdings::whole_steps;
 use dashmap::DashMap;
 use parking_lot::Mutex;
 use std::net::SocketAddr;
@@ -127,9 +128,9 @@ impl ClientInfo {
         }
     }
 
-    /// Bytes that it makes the node hold: requests, replies, and messages on their way.
+    /// Bytes that it makes the node hold, as they count: requests, replies, and messages on their way.
     pub fn holds(&self) -> usize {
-        self.held.load(Ordering::Relaxed) + self.letterbox.queued()
+        self.held.load(Ordering::Relaxed) + whole_steps(self.letterbox.queued())
     }
 
     /// Ends the connection at once, whatever it waits for. Its task is dropped where it waits, as at the end of the

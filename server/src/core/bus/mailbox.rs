@@ -113,9 +113,14 @@ pub enum Cut {
     Slow,
 }
 
+/// Beside the bytes that wait: the reader is gone, and nothing waits any more. In the same word, so that each message
+/// is either in what the reader's end took out of the books or never comes into them.
+const GONE: usize = 1 << (usize::BITS - 1);
+
 /// What both sides of a mailbox know of it.
 #[derive(Debug)]
 struct Fill {
+    /// Bytes that wait, or [`GONE`].
     queued: AtomicUsize,
     /// Since when more waits than may for long, boot-time milliseconds; 0 while it does not.
     long_since_ms: AtomicU64,
@@ -140,13 +145,6 @@ impl Fill {
     }
 }
 
-impl Drop for Fill {
-    fn drop(&mut self) {
-        // What nobody read.
-        self.room.holdings.mail(*self.queued.get_mut(), 0);
-    }
-}
-
 /// The sending side of a connection's mailbox.
 #[derive(Clone, Debug)]
 pub struct Mailbox {
@@ -159,6 +157,14 @@ pub struct Mailbox {
 pub struct Inbox {
     receiver: mpsc::UnboundedReceiver<Message>,
     fill: Arc<Fill>,
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        // What nobody read. Others may keep the sending side for long.
+        let unread = self.fill.queued.swap(GONE, Ordering::AcqRel);
+        self.fill.room.holdings.mail(unread, 0);
+    }
 }
 
 /// Makes a mailbox.
@@ -182,9 +188,14 @@ impl Mailbox {
         }
         let size = message.size();
         let before = self.fill.queued.fetch_add(size, Ordering::AcqRel);
+        if before & GONE != 0 {
+            self.fill.queued.fetch_sub(size, Ordering::AcqRel);
+            return false;
+        }
         self.fill.room.holdings.mail(before, before + size);
         self.fill.judge(before + size);
-        // The message that overflows still goes in, so that the reader wakes up and sees the cut.
+        // The message that overflows still goes in, so that the reader wakes up and sees the cut. A reader that is
+        // gone by now has taken it out of the books.
         self.sender.send(message).is_ok()
     }
 }
@@ -261,7 +272,8 @@ impl Letterbox {
         if !self.filled.load(Ordering::Acquire) {
             return 0;
         }
-        self.made.lock().0.as_ref().map_or(0, |mailbox| mailbox.fill.queued.load(Ordering::Relaxed))
+        let queued = self.made.lock().0.as_ref().map(|mailbox| mailbox.fill.queued.load(Ordering::Relaxed));
+        queued.filter(|bytes| bytes & GONE == 0).unwrap_or(0)
     }
 
     /// Waits until somebody has the mailbox made.
@@ -332,5 +344,40 @@ pub(super) mod tests {
         assert_eq!(inbox.cut_by_now(), None, "its time begins now");
         now_ms.fetch_add(101, Ordering::SeqCst);
         assert_eq!(inbox.cut_by_now(), Some(Cut::Slow));
+    }
+
+    /// What waits is in the books while the reader is there, read or not, and no longer, whoever keeps the sending
+    /// side and goes on posting.
+    #[test]
+    fn nothing_waits_for_a_reader_that_is_gone() {
+        let (room, _) = room(10_000_000, 0, 0);
+        let letterbox = Letterbox::default();
+        let mailbox = letterbox.mailbox(&room);
+        let mut inbox = letterbox.take().unwrap();
+        (0..100).for_each(|_| assert!(mailbox.post(line())));
+        assert!(inbox.try_next().is_some());
+        assert_eq!((letterbox.queued(), room.holdings.total()), (99 * 1064, 99 * 1064 / 16_384 * 16_384));
+        drop(inbox);
+        (0..100).for_each(|_| assert!(!mailbox.post(line())));
+        assert_eq!((letterbox.queued(), room.holdings.total()), (0, 0));
+    }
+
+    /// So it is when the reader goes while others post: each message is taken back once.
+    #[test]
+    fn a_reader_may_go_while_others_post() {
+        let (room, _) = room(10_000_000, 0, 0);
+        for _ in 0..200 {
+            let (mailbox, inbox) = mailbox(&room);
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| while mailbox.post(Message::Ran(Bytes::from_static(&[0; 20_000]))) {});
+                }
+                while inbox.fill.queued.load(Ordering::Relaxed) == 0 {
+                    std::thread::yield_now();
+                }
+                drop(inbox);
+            });
+            assert_eq!(room.holdings.total(), 0);
+        }
     }
 }

@@ -66,7 +66,7 @@ impl Tracker {
     fn tell(&self, message: impl Fn(bool) -> Message) {
         match &self.target {
             None => drop(self.own.post(message(false))),
-            Some(target) if target.post(message(true)) => {}
+            Some(target) if !self.is_broken() && target.post(message(true)) => {}
             Some(_) => {
                 self.broken.store(true, Ordering::Release);
                 self.own.post(Message::RedirectBroken(self.options.redirect));

@@ -270,8 +270,11 @@ async fn links_of_the_family_are_not_in_the_books() {
     let world = world(&[]);
     let (mut agent, mut client) = (world.connect(1 << 20), world.connect(1 << 20));
     let half = format!("*2\r\n$4\r\nECHO\r\n$900000\r\n{}", "x".repeat(500_000));
+    agent.send("HELLO 3\r\n").await;
+    let mut hello = [0; 4096];
+    assert!(agent.stream.read(&mut hello).await.unwrap() > 0);
     agent.send("GS.STREAM 0 0\r\n").await;
-    assert!(agent.stream.read_u8().await.is_ok());
+    assert_eq!(agent.stream.read_u8().await.unwrap(), b'*');
     for client in [&mut agent, &mut client] {
         client.send(&half).await;
     }
@@ -283,6 +286,85 @@ async fn links_of_the_family_are_not_in_the_books() {
     drop(client.stream);
     client.served.await.unwrap();
     assert_eq!(total(), 0);
+}
+
+/// Only who was answered as a link is one, and no longer than to its RESET: for a command that was refused, no client
+/// gets out of the books.
+#[tokio::test]
+async fn whoever_only_says_to_be_family_is_in_the_books() {
+    let world = world(&[]);
+    let mut client = world.connect(1 << 20);
+    for (link, reset) in [(false, false), (true, true)] {
+        if link {
+            client.send("GS.SIBLING hello 127.0.0.1:1 1\r\n").await;
+            client.expect(&format!("${}\r\n{}\r\n", world.node.run_id.len(), world.node.run_id)).await;
+        } else {
+            client.send("GS.RENEW 0\r\n").await;
+            client.expect("-ERR this connection does not follow the stream: send GS.STREAM first\r\n").await;
+        }
+        if reset {
+            client.send("RESET\r\n").await;
+            client.expect("+RESET\r\n").await;
+        }
+        let text = "x".repeat(500_000);
+        client.send(format!("*2\r\n$4\r\nECHO\r\n$500000\r\n{text}")).await;
+        let counts = async {
+            while world.node.holdings.total() < 500_000 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let counted = tokio::time::timeout(Duration::from_secs(30), counts).await;
+        assert!(counted.is_ok(), "link {link}: {}", client.info.holds());
+        client.send("\r\n").await;
+        client.expect(&format!("$500000\r\n{text}\r\n")).await;
+    }
+}
+
+/// A transaction that cannot run any more holds nothing: what is refused is not kept, and does not count.
+#[tokio::test]
+async fn a_spoiled_transaction_holds_nothing() {
+    let world = world(&[("limits.query_buffer_bytes", "64kb")]);
+    let mut client = world.connect(1 << 16);
+    let max = world.node.settings.query_buffer_bytes;
+    let set = format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$10000\r\n{}\r\n", "x".repeat(10_000));
+    for spoils in ["", "NOSUCH\r\n", "GS.RENEW 0\r\n"] {
+        client.send("MULTI\r\n").await;
+        client.expect("+OK\r\n").await;
+        let mut read = tokio::io::BufReader::new(&mut client.stream);
+        for n in 0..max / 5_000 {
+            let sent = if n == 5 { spoils } else { &set };
+            if !sent.is_empty() {
+                read.write_all(sent.as_bytes()).await.unwrap();
+                while read.read_u8().await.unwrap() != b'\n' {}
+            }
+        }
+        assert!(world.node.holdings.total() < max / 4, "{spoils} {}", world.node.holdings.total());
+        client.send("EXEC\r\n").await;
+        client.expect("-EXECABORT Transaction discarded because of previous errors.\r\n").await;
+    }
+}
+
+/// A client whose invalidations go to one that is gone does not fill the books with them.
+#[tokio::test]
+async fn what_is_told_to_the_dead_does_not_count() {
+    let world = world(&[("limits.pubsub_buffer_bytes", "8mb")]);
+    let (ear, mut cacher, mut other) = (world.connect(4096), world.connect(4096), world.connect(4096));
+    cacher.send(format!("CLIENT TRACKING ON BCAST REDIRECT {}\r\n", ear.info.id)).await;
+    cacher.expect("+OK\r\n").await;
+    let mut set = async |times: usize| {
+        for _ in 0..times {
+            other.send("SET k v\r\n").await;
+            other.expect("+OK\r\n").await;
+        }
+    };
+    // It never opens what is sent to it: with RESP2 it does not listen.
+    set(500).await;
+    assert!(world.node.holdings.total() > 1 << 14);
+    drop(ear.stream);
+    ear.served.await.unwrap();
+    set(500).await;
+    let rest = cacher.info.holds();
+    assert_eq!((world.node.holdings.total(), ear.info.holds()), (rest, 0));
 }
 
 /// A subscriber that reads too slowly for too long is cut, also when nothing more is published.
