@@ -69,9 +69,10 @@ impl Inner {
             Sought::Absent(history) => {
                 // Copies from before the lease lapsed may still be here; the owner says that they are history.
                 cache.section().invalidate(&id, key, None);
-                // So may a put be that is still in the stream, before the delete that this answer knows of.
+                // So may a put be that is still in the stream, before the delete that this answer knows of. One more,
+                // because the put of that very version may have come since the line above.
                 if history > 0 {
-                    shard.mark(cache, id, key, history);
+                    shard.mark(cache, id, key, history.saturating_add(1));
                 }
                 return Ok(None);
             }

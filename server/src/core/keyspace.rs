@@ -153,6 +153,9 @@ impl Scope {
 
 /// The coarse clock is behind the exact one by a tick of the kernel at most: 10 ms where it ticks slowest.
 const COARSE_MS_MAX: u64 = 11;
+/// The time of a window of commands is older by what those before the last one took: a second is more than sixteen that
+/// wait for nothing take.
+const WINDOW_MS_MAX: u64 = 1_000;
 
 /// Keys whose records are asked for together.
 pub const TOGETHER: usize = 16;
@@ -198,6 +201,7 @@ impl Node {
         let id = self.id_of(scope, db, key);
         let mark = out.len();
         let mut now_ms = if scope.now_ms > 0 { scope.now_ms } else { self.clock.now_coarse_ms() };
+        let unsure_ms = if scope.now_ms > 0 { WINDOW_MS_MAX } else { COARSE_MS_MAX };
         let touch = touch && !scope.no_touch;
         let section = self.cache.section();
         if !scope.known.is_of(db, key) {
@@ -208,7 +212,8 @@ impl Node {
             match section.get_asked(&id, key, now_ms, touch, out, &head) {
                 // The coarse clock may be some milliseconds behind: near its deadline a record is judged by the
                 // exact one.
-                Lookup::Hit(meta) if meta.deadline_ms != 0 && meta.deadline_ms - now_ms < COARSE_MS_MAX => {
+                // And so may the time that was taken for a whole window of commands, by what those took.
+                Lookup::Hit(meta) if meta.deadline_ms != 0 && meta.deadline_ms - now_ms < unsure_ms => {
                     let exact_ms = self.now_ms();
                     if exact_ms < meta.deadline_ms {
                         return Ok(Some(meta));

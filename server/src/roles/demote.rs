@@ -113,11 +113,8 @@ pub async fn hand_over(node: Arc<Node>) {
         let wait = if demand.blocks > 0 && !idle {
             None
         } else {
-            Some(if freeing || sibling.asked.load(Ordering::Acquire) > 0 {
-                PRESSED
-            } else {
-                Duration::from_millis(2)
-            })
+            let ordered = (reach.expansion || reach.aging) && sibling.asked.load(Ordering::Acquire) > 0;
+            Some(if freeing || ordered { PRESSED } else { Duration::from_millis(2) })
         };
         if let Some(wait) = wait {
             let mut stop = node.stopping();

@@ -4,7 +4,8 @@
 //! it in the stream; it would keep that and show it until the delete behind it arrives: a session that was seen gone would
 //! be there again. So whoever is told "absent" is also told up to which version the key is history, if it changed within
 //! the time that an event can be on its way to a front end whose lease holds. Of a key that did not, nothing is on its
-//! way, and a search for tokens that never were costs the front ends no markers.
+//! way, and whoever tries tokens that never were costs the front ends few markers, unless nearly all places are recent: after
+//! a flush, or above some ten thousand writes a second.
 //!
 //! Keys share places: the newest version and time of any of them count. That is more than needed at times, never less.
 

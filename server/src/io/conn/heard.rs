@@ -48,7 +48,8 @@ impl Heard {
         }
         let mut signal = self.signal.clone();
         let mut change: Pin<Box<dyn Future<Output = ()> + Send>> =
-            Box::pin(async move { drop(signal.changed().await) });
+            // Not by the task's budget: a wait that is put off for that is not registered.
+            Box::pin(tokio::task::unconstrained(async move { drop(signal.changed().await) }));
         // Looks at the number itself before it registers: a word in between is not missed.
         let polled = change.as_mut().poll(cx);
         self.registered = Some(Registered { waker: cx.waker().clone(), _change: change });
@@ -70,6 +71,39 @@ mod tests {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
+    }
+
+    /// A task that has spent its budget is put off by whatever it waits for; it is registered all the same.
+    #[tokio::test]
+    async fn a_word_is_heard_by_a_task_that_was_busy() {
+        let sender = watch::Sender::<Signal>::default();
+        let mut heard = Heard::new(sender.subscribe());
+        let (waits, wait) = tokio::sync::oneshot::channel();
+        let task = tokio::spawn(async move {
+            let mut waits = Some(waits);
+            std::future::poll_fn(|cx| {
+                if waits.is_some() {
+                    while std::pin::pin!(tokio::task::consume_budget()).poll(cx).is_ready() {}
+                }
+                let polled = heard.poll_changed(cx);
+                // Told with the second poll, when nothing is left that would wake this task for another reason.
+                if let Some(waits) = waits.take_if(|_| !tokio::task::coop::has_budget_remaining()) {
+                    cx.waker().wake_by_ref();
+                    drop(waits.send(()));
+                }
+                polled
+            })
+            .await;
+        });
+        wait.await.expect("the task tells");
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        sender.send_modify(|signal| signal.round += 1);
+        tokio::time::timeout(std::time::Duration::from_secs(60), task)
+            .await
+            .expect("heard")
+            .expect("no panic");
     }
 
     /// A connection that misses a word never stops with its node: each is heard once, whether it came before the waiting,

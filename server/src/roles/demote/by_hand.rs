@@ -17,6 +17,9 @@ const CLASSES: usize = 32 * 8;
 /// How cold a record is: by its rank, then by how little it was read. Greater goes first.
 type Coldness = (usize, Reverse<u8>);
 
+/// Every record is as cold as this.
+const LEAST: Coldness = (0, Reverse(3));
+
 fn coldness(view: &View) -> Coldness {
     let refs = view.refs.min(3);
     let rank_s = (Recency::DEFAULT.rank(refs, view.idle_ms) / 1_000).min(u64::from(u32::MAX));
@@ -36,6 +39,8 @@ pub(super) struct ByHand {
     left: u32,
     /// Records marked in this round.
     found: u64,
+    /// The round before found nothing.
+    failed: bool,
 }
 
 impl ByHand {
@@ -49,13 +54,18 @@ impl ByHand {
         }
         let section = node.cache.section();
         if self.left == 0 {
-            if self.mark.is_some() && self.found == 0 {
+            // What was counted may have been read or have gone meanwhile, and others move the hand, too: then it is counted
+            // again, until even the least mark finds nothing, or nothing was found twice.
+            let (nothing, least) = (self.mark.is_some() && self.found == 0, self.mark == Some(LEAST));
+            if nothing && (least || self.failed) {
                 // Only what was seen is taken off: another order may have come meanwhile.
                 asked.fetch_sub(open, Ordering::AcqRel);
                 *self = ByHand::default();
                 return;
             }
-            self.begin(section.geometry().blocks);
+            // The last class is that of 2^32 seconds.
+            let counts = vec![[0; 4]; CLASSES];
+            *self = ByHand { counts, left: section.geometry().blocks, failed: nothing, ..ByHand::default() };
         }
         let probes = self.left.min(PROBES);
         self.left -= probes;
@@ -84,16 +94,14 @@ impl ByHand {
                         Verdict::Keep
                     }
                 };
+                let before = victims.len();
                 section.sweep(probes, node.now_ms(), take, victims);
-                self.found += found;
-                asked.fetch_sub(found, Ordering::AcqRel);
+                // Not each that is to be taken can be marked.
+                let marked = (victims.len() - before) as u64;
+                self.found += marked;
+                asked.fetch_sub(marked, Ordering::AcqRel);
             }
         }
-    }
-
-    fn begin(&mut self, blocks: u32) {
-        // The last class is that of 2^32 seconds.
-        *self = ByHand { counts: vec![[0; 4]; CLASSES], left: blocks, ..ByHand::default() };
     }
 }
 
@@ -108,7 +116,7 @@ fn mark(counts: &[[u64; 4]], wanted: u64) -> Coldness {
             }
         }
     }
-    (0, Reverse(3))
+    LEAST
 }
 
 #[cfg(test)]
