@@ -89,7 +89,7 @@ mod tests {
                 // Told with the second poll, when nothing is left that would wake this task for another reason.
                 if let Some(waits) = waits.take_if(|_| !tokio::task::coop::has_budget_remaining()) {
                     cx.waker().wake_by_ref();
-                    drop(waits.send(()));
+                    let _heard = waits.send(());
                 }
                 polled
             })
